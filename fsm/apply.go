@@ -1,0 +1,172 @@
+package fsm
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/coveydb/covey/fsm/command"
+	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/store"
+)
+
+// Entry is one committed entry of the log.
+type Entry struct {
+	Index uint64
+	Data  []byte // as package command encodes it
+}
+
+// Apply applies entries in ascending order of Index, in one store batch, and
+// publishes the state after the last. It returns one slice of results per
+// entry, in the order of the entry's commands; nil for an entry at or below
+// the state's Index, which was applied before. After an error the machine must
+// not be used any more, and the node must stop: skipping an entry would let
+// replicas differ.
+func (m *Machine) Apply(entries []Entry) ([][]command.Result, error) {
+	b := m.db.Batch()
+	defer b.Close()
+	a := applier{m: m, b: b, st: m.st}
+	results := make([][]command.Result, len(entries))
+	for i, e := range entries {
+		if e.Index <= a.st.Index {
+			continue
+		}
+		res, err := a.entry(e)
+		if err != nil {
+			return nil, fmt.Errorf("fsm: entry %d: %w", e.Index, err)
+		}
+		results[i] = res
+	}
+	if a.st.Index == m.st.Index {
+		return results, nil
+	}
+	b.Set(metaKey, a.st.append(nil))
+	err := b.Commit()
+	for errs.Is(err, errs.NoSpace) && m.opts.Full != nil && m.opts.Full(err) {
+		err = b.Commit()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fsm: commit entries up to %d: %w", a.st.Index, err)
+	}
+	m.st = a.st
+	m.publish()
+	return results, nil
+}
+
+// applier is the work on one batch of entries.
+type applier struct {
+	m  *Machine
+	b  *store.Batch
+	st State
+}
+
+func (a *applier) entry(e Entry) ([]command.Result, error) {
+	entry, err := command.DecodeEntry(e.Data)
+	if err != nil {
+		return nil, err
+	}
+	a.st.Clock = max(a.st.Clock, entry.Time)
+	var results []command.Result
+	if entry.Chunk != nil {
+		res, err := a.chunk(entry.Chunk)
+		if err != nil {
+			return nil, err
+		}
+		results = []command.Result{res}
+	} else {
+		results = make([]command.Result, len(entry.Commands))
+		for i, p := range entry.Commands {
+			if results[i], err = a.encoded(p); err != nil {
+				return nil, fmt.Errorf("command %d: %w", i, err)
+			}
+		}
+	}
+	a.st.Index = e.Index
+	a.extendChain(e.Data, results)
+	return results, nil
+}
+
+// extendChain hashes an entry and its results into the chain. The wording of a
+// refusal stays out, so that a release may change it.
+func (a *applier) extendChain(entry []byte, results []command.Result) {
+	h := sha256.New()
+	h.Write(a.st.Chain[:])
+	h.Write(entry)
+	buf := a.m.scratch[:0]
+	for i := range results {
+		r := results[i]
+		r.Msg = ""
+		buf = r.Append(buf)
+	}
+	h.Write(buf)
+	a.m.scratch = buf
+	h.Sum(a.st.Chain[:0])
+}
+
+// keptOps is how large a command's slices may be to be used for the next one.
+const keptOps = 1024
+
+func (a *applier) encoded(p []byte) (command.Result, error) {
+	c := &a.m.cmd
+	if cap(c.Ops) > keptOps || cap(c.Reads) > keptOps {
+		*c = command.Command{}
+	}
+	if err := c.Decode(p); err != nil {
+		return command.Result{}, err
+	}
+	return a.command(c)
+}
+
+// command applies c if nothing that it read has changed, and if it was not
+// applied before.
+func (a *applier) command(c *command.Command) (command.Result, error) {
+	if v, ok := a.m.ring.find(c.ID); ok {
+		return a.remembered(c.ID, v)
+	}
+	res := command.Result{Version: a.st.Version, Time: a.st.Clock}
+	if a.st.Version >= a.st.Ring && c.Since < a.st.Version-a.st.Ring {
+		res.Outcome = command.Forgotten
+		res.Msg = "the request is so old that whether it was applied before is no longer known"
+		return res, nil
+	}
+	if msg, err := a.guard(c); msg != "" || err != nil {
+		res.Outcome, res.Msg = command.Conflict, msg
+		return res, err
+	}
+	added, msg, err := a.sums(c)
+	if msg != "" || err != nil {
+		res.Outcome, res.Msg = command.Rejected, msg
+		return res, err
+	}
+	a.st.Version++
+	res.Outcome, res.Version, res.Added = command.Applied, a.st.Version, added
+	if len(c.Reply) > 0 {
+		res.Reply = append([]byte(nil), c.Reply...) // c's bytes belong to the log
+	}
+	if err := a.ops(c, &res); err != nil {
+		return res, err
+	}
+	a.remember(c.ID, &res)
+	return res, nil
+}
+
+func (a *applier) remember(id command.ID, res *command.Result) {
+	var key [9]byte
+	buf := append(a.m.scratch[:0], id[:]...)
+	buf = res.Append(buf)
+	a.m.scratch = buf
+	a.m.ring.put(id, res.Version)
+	a.b.Set(appendIDKey(key[:0], res.Version%a.st.Ring), buf)
+}
+
+func (a *applier) remembered(id command.ID, version uint64) (command.Result, error) {
+	p, ok, err := a.b.Get(appendIDKey(nil, version%a.st.Ring))
+	if err != nil {
+		return command.Result{}, err
+	}
+	got, res, err := decodeRemembered(p)
+	if !ok || err != nil || got != id {
+		return res, fmt.Errorf("%w (result of command %s)", errCorrupt, id)
+	}
+	res.Duplicate = true
+	return res, nil
+}

@@ -1,0 +1,85 @@
+package fsm
+
+import (
+	"strconv"
+
+	"github.com/coveydb/covey/fsm/command"
+)
+
+// ops carries out c, which nothing can refuse any more. Its sums are in
+// res.Added already, between them an empty place for the count of each Reap.
+func (a *applier) ops(c *command.Command, res *command.Result) error {
+	added := 0
+	for i := range c.Ops {
+		o := &c.Ops[i]
+		var err error
+		switch o.Kind {
+		case command.Set:
+			err = a.put(o.Key, o.Value, o.TTL)
+		case command.Add:
+			err = a.put(o.Key, res.Added[added], o.TTL)
+			added++
+		case command.Delete:
+			err = a.delete(o.Key)
+		case command.DeleteSpan:
+			lo, hi := dataSpan(o.Key, o.Hi)
+			a.b.DeleteSpan(lo, hi)
+		case command.Touch:
+			err = a.touch(o.Key, o.TTL)
+		case command.Reap:
+			var n uint64
+			n, err = a.reap(o.Limit)
+			res.Added[added] = strconv.AppendUint(nil, n, 10)
+			added++
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put writes a record, and keeps the expiry index in step with it.
+func (a *applier) put(key, value []byte, ttl int64) error {
+	old, err := a.head(key)
+	if err != nil {
+		return err
+	}
+	a.replace(old, key, value, expiryAfter(a.st.Clock, ttl))
+	return nil
+}
+
+func (a *applier) replace(old head, key, value []byte, expiry int64) {
+	var buf [256]byte
+	if old.exists && old.expiry != 0 && old.expiry != expiry {
+		a.b.Delete(appendExpiryKey(buf[:0], old.expiry, key))
+	}
+	if expiry != 0 && (!old.exists || old.expiry != expiry) {
+		a.b.Set(appendExpiryKey(buf[:0], expiry, key), nil)
+	}
+	rec := appendRecord(a.m.scratch[:0], a.st.Version, expiry, value)
+	a.m.scratch = rec
+	a.b.Set(appendDataKey(buf[:0], key), rec)
+}
+
+func (a *applier) delete(key []byte) error {
+	old, err := a.head(key)
+	if err != nil || !old.exists {
+		return err
+	}
+	var buf [256]byte
+	if old.expiry != 0 {
+		a.b.Delete(appendExpiryKey(buf[:0], old.expiry, key))
+	}
+	a.b.Delete(appendDataKey(buf[:0], key))
+	return nil
+}
+
+func (a *applier) touch(key []byte, ttl int64) error {
+	old, value, err := a.record(key)
+	if err != nil || !old.live(a.st.Clock) {
+		return err
+	}
+	a.replace(old, key, value, expiryAfter(a.st.Clock, ttl))
+	return nil
+}
