@@ -1,0 +1,84 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/coveydb/covey/internal/errs"
+)
+
+// Close stops the node: it hands the lead to another member, if it has it,
+// leaves the gossip, and closes its data, flushed, so that the next start has
+// nothing to replay. ctx bounds the handing over, not the closing. Only the
+// first call does it; all return the same.
+func (n *Node) Close(ctx context.Context) error {
+	n.closing.Do(func() {
+		n.handOver(ctx)
+		n.closed = n.release()
+	})
+	return n.closed
+}
+
+// handOver lets another member lead before this one goes, so that writes wait
+// for milliseconds and not for an election time-out.
+func (n *Node) handOver(ctx context.Context) {
+	c := n.consensus.Load()
+	if c == nil || c.raft.State() != raft.Leader || len(c.voters()) < 2 {
+		return
+	}
+	c.transferring.Store(true)
+	done := make(chan error, 1)
+	go func() { done <- c.raft.LeadershipTransfer().Error() }()
+	limit := time.NewTimer(3 * n.cfg.Heartbeat)
+	defer limit.Stop()
+	select {
+	case err := <-done:
+		if err != nil {
+			n.log.Warn("the lead could not be handed over", "err", err)
+		}
+	case <-limit.C:
+		n.log.Warn("the lead was not handed over in time")
+	case <-ctx.Done():
+	}
+}
+
+// release closes all that is open, in the reverse order of opening.
+func (n *Node) release() error {
+	n.cancel()
+	var all []error
+	if n.gossip != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		all = append(all, ignore(n.gossip.Leave(ctx), errs.Unavailable), n.gossip.Close())
+		cancel()
+	}
+	if c := n.consensus.Load(); c != nil {
+		all = append(all, n.stopConsensus(c))
+	}
+	n.wg.Wait()
+	if n.transport != nil {
+		all = append(all, n.transport.Close())
+	}
+	if n.machine != nil {
+		n.machine.Close()
+	}
+	if n.logs != nil {
+		all = append(all, n.logs.Close())
+	}
+	if n.db != nil {
+		if n.Err() == nil {
+			all = append(all, n.db.Flush())
+		}
+		all = append(all, n.db.Close())
+	}
+	return errors.Join(all...)
+}
+
+func ignore(err error, k errs.Kind) error {
+	if errs.Is(err, k) {
+		return nil
+	}
+	return err
+}

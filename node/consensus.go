@@ -1,0 +1,201 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/node/logbridge"
+	"github.com/coveydb/covey/node/rafttransport"
+	"github.com/coveydb/covey/transport"
+)
+
+// maxAppend is how many entries one message to a follower holds at the most.
+// An entry has up to command.ChunkBytes, and a follower answers heartbeats only
+// between messages: 64 keep one under 32 MiB, a fraction of an election
+// time-out on any disk that is fit for use.
+const maxAppend = 64
+
+// commitEvery is how soon a follower learns that the last entry was committed
+// when no other entry follows it. A write through a follower and a
+// linearizable read there wait for that; an idle leader pays one empty message
+// to each follower for it.
+const commitEvery = 5 * time.Millisecond
+
+// consensus is one run of Raft. It can be stopped and started again on the same
+// stores without restarting the process.
+type consensus struct {
+	raft         *raft.Raft
+	transport    *rafttransport.Transport
+	layer        *transport.RaftLayer
+	transferring atomic.Bool
+
+	notify   chan bool
+	observed chan raft.Observation
+	leads    atomic.Bool
+	stop     context.CancelFunc
+	wg       sync.WaitGroup
+}
+
+// startConsensus begins to take part in the cluster.
+func (n *Node) startConsensus() error {
+	ctx, stop := context.WithCancel(n.ctx)
+	c := &consensus{
+		layer:    n.transport.RaftListener(),
+		notify:   make(chan bool, 16),
+		observed: make(chan raft.Observation, 16),
+		stop:     stop,
+	}
+	logger := logbridge.New(n.log)
+	var err error
+	c.transport, err = rafttransport.New(rafttransport.Options{
+		Streams: c.layer, Advertise: n.peerAddr, Logger: logger.Named("raft"),
+		Address: n.raftAddress, Mute: n.logs.Stalled,
+	})
+	if err != nil {
+		stop()
+		return err
+	}
+	// Raft blocks on this channel; it is drained from before it starts until
+	// after it has stopped.
+	c.wg.Go(func() { n.drainLeadership(c) })
+	conf := n.raftConfig(c.notify)
+	conf.Logger = logger.Named("raft")
+	c.raft, err = raft.NewRaft(conf, n.replica, n.logs.Log, n.logs.Stable, n.snapshots, c.transport)
+	if err != nil {
+		close(c.notify)
+		stop()
+		c.wg.Wait()
+		return errors.Join(errs.E(errs.Internal, "start raft: %w", err), c.transport.Close())
+	}
+	observer := raft.NewObserver(c.observed, false, func(o *raft.Observation) bool {
+		switch o.Data.(type) {
+		case raft.LeaderObservation, raft.RaftState, raft.PeerObservation:
+			return true
+		}
+		return false
+	})
+	c.raft.RegisterObserver(observer)
+	n.consensus.Store(c)
+	c.wg.Go(func() { n.watch(ctx, c) })
+	c.wg.Go(func() { n.lead(ctx, c) })
+	n.changed.change()
+	return nil
+}
+
+func (n *Node) raftConfig(notify chan<- bool) *raft.Config {
+	conf := raft.DefaultConfig()
+	conf.LocalID = raft.ServerID(n.cfg.ID)
+	conf.HeartbeatTimeout = n.cfg.Heartbeat
+	conf.ElectionTimeout = n.cfg.Heartbeat
+	conf.LeaderLeaseTimeout = n.cfg.Heartbeat / 2
+	conf.CommitTimeout = commitEvery
+	conf.MaxAppendEntries = maxAppend
+	conf.SnapshotInterval = 10 * time.Second
+	conf.SnapshotThreshold = n.cfg.SnapshotEvery
+	conf.TrailingLogs = n.cfg.TrailingLogs
+	conf.NotifyCh = notify
+	conf.NoSnapshotRestoreOnStart = true
+	conf.NoLegacyTelemetry = true
+	return conf
+}
+
+// raftAddress finds a member's peer address at the moment of dialing: by
+// gossip, which follows a member that moved, else as Raft's configuration has
+// it. The address names the member, so that nobody answers in its place.
+func (n *Node) raftAddress(id raft.ServerID) (raft.ServerAddress, bool) {
+	if addr, ok := n.resolve(string(id)); ok {
+		return raft.ServerAddress(transport.RaftAddress(string(id), addr)), true
+	}
+	return "", false
+}
+
+// resolve is raftAddress for peer calls.
+func (n *Node) resolve(id string) (string, bool) {
+	for _, s := range n.gossip.Members() {
+		if s.NodeID == id && s.PeerAddr != "" {
+			return s.PeerAddr, true
+		}
+	}
+	if c := n.consensus.Load(); c != nil {
+		for _, s := range c.servers() {
+			if string(s.ID) == id {
+				return string(s.Address), true
+			}
+		}
+	}
+	return "", false
+}
+
+// drainLeadership keeps Raft's last word on whether it leads.
+func (n *Node) drainLeadership(c *consensus) {
+	for leads := range c.notify {
+		c.leads.Store(leads)
+		n.changed.change()
+	}
+}
+
+// watch tells waiters of every change that may concern them.
+func (n *Node) watch(ctx context.Context, c *consensus) {
+	for {
+		select {
+		case <-c.observed:
+			n.changed.change()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// stopConsensus ends the run. No callback of Raft is under way when it returns.
+func (n *Node) stopConsensus(c *consensus) error {
+	n.consensus.Store(nil)
+	err := c.raft.Shutdown().Error()
+	c.stop()
+	close(c.notify)
+	c.wg.Wait()
+	n.changed.change()
+	return errors.Join(err, c.transport.Close())
+}
+
+// servers returns the latest configuration, committed or not: what a quorum is
+// counted over.
+func (c *consensus) servers() []raft.Server {
+	f := c.raft.GetConfiguration()
+	if f.Error() != nil {
+		return nil
+	}
+	return f.Configuration().Servers
+}
+
+// voters returns the ids of all that vote.
+func (c *consensus) voters() []string {
+	var ids []string
+	for _, s := range c.servers() {
+		if s.Suffrage == raft.Voter {
+			ids = append(ids, string(s.ID))
+		}
+	}
+	return ids
+}
+
+// applyLog hands an entry to Raft.
+func (n *Node) applyLog(entry []byte) raft.ApplyFuture {
+	c := n.consensus.Load()
+	if c == nil {
+		return refused{raft.ErrNotLeader}
+	}
+	return c.raft.Apply(entry, enqueueTimeout)
+}
+
+// refused is the future of an entry that never got to Raft.
+type refused struct{ err error }
+
+func (f refused) Error() error  { return f.err }
+func (f refused) Response() any { return nil }
+func (f refused) Index() uint64 { return 0 }

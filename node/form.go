@@ -1,0 +1,111 @@
+package node
+
+import (
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/coveydb/covey/cluster"
+	"github.com/coveydb/covey/internal/errs"
+)
+
+// form waits until this node is part of a cluster: one that it finds by
+// gossip, or one that it forms with the nodes that expect each other (see
+// cluster/DESIGN.md). Then it starts Raft, once.
+func (n *Node) form() {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		done, err := n.tryForm()
+		if err != nil {
+			n.fail(err)
+			return
+		}
+		if done {
+			return
+		}
+		select {
+		case <-n.gossip.Updated():
+		case <-tick.C:
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}
+
+func (n *Node) tryForm() (done bool, err error) {
+	self, seen := n.gossip.Self(), n.gossip.Members()
+	if id, ok := cluster.Adopt(self, seen); ok {
+		n.log.Info("found the cluster", "cluster", id)
+		return true, n.enter(id)
+	}
+	servers, ok := cluster.Bootstrap(self, seen, n.cfg.BootstrapExpect)
+	if !ok {
+		return false, nil
+	}
+	// Raft's state comes before the cluster's id: if the node dies between the
+	// two, nobody else has seen an id, and a new one is drawn at restart.
+	var conf raft.Configuration
+	for _, s := range servers {
+		conf.Servers = append(conf.Servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(s.ID), Address: raft.ServerAddress(s.Addr)})
+	}
+	if err := n.bootstrap(conf); err != nil {
+		return false, err
+	}
+	id := cluster.NewID()
+	n.log.Info("formed a cluster", "cluster", id, "voters", len(servers))
+	return true, n.enter(id)
+}
+
+// bootstrap writes the first configuration into the empty log.
+func (n *Node) bootstrap(conf raft.Configuration) error {
+	_, trans := raft.NewInmemTransport(raft.ServerAddress(n.peerAddr))
+	err := raft.BootstrapCluster(n.raftConfig(nil), n.logs.Log, n.logs.Stable, n.snapshots, trans, conf)
+	if err != nil {
+		return errs.E(errs.Internal, "write the cluster's first configuration: %w", err)
+	}
+	return nil
+}
+
+// enter makes this node part of cluster id, durably, and starts Raft.
+func (n *Node) enter(id cluster.ID) error {
+	if n.folder.clusterID() != id {
+		if err := n.folder.join(id); err != nil {
+			return err
+		}
+	}
+	if err := n.transport.SetClusterID(id); err != nil {
+		return err
+	}
+	if err := n.startConsensus(); err != nil {
+		return err
+	}
+	return n.gossip.SetMeta(n.meta())
+}
+
+// meta is what this node tells the others of itself.
+func (n *Node) meta() cluster.Meta {
+	return cluster.Meta{
+		NodeID: n.cfg.ID, ClusterID: n.folder.clusterID(),
+		PeerAddr: n.peerAddr, HTTPAddr: n.cfg.HTTPAddr,
+		NonVoter: n.cfg.NonVoter, BootstrapExpect: n.cfg.BootstrapExpect,
+		HasState: n.hasState(), Formats: formats, Release: n.cfg.Release,
+	}
+}
+
+// hasState reports whether the Raft log holds anything.
+func (n *Node) hasState() bool {
+	has, err := raft.HasExistingState(n.logs.Log, n.logs.Stable, n.snapshots)
+	return has || err != nil
+}
+
+// waitingFor says why this node is not in a cluster yet.
+func (n *Node) waitingFor() string {
+	if n.ctx.Err() != nil {
+		return "this node is stopping"
+	}
+	if why := cluster.Waiting(n.gossip.Self(), n.gossip.Members(), n.cfg.BootstrapExpect); why != "" {
+		return why
+	}
+	return "this node is about to form a cluster"
+}

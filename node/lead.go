@@ -1,0 +1,201 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/coveydb/covey/cluster"
+	"github.com/coveydb/covey/fsm/command"
+	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/kv"
+)
+
+const (
+	dutyEvery  = 500 * time.Millisecond
+	reapLimit  = 1000 // records of one reap command
+	reapRounds = 20   // reap commands in a row, before other duties
+	caughtUp   = 512  // entries behind the leader that still count as caught up
+	surveyFor  = 400 * time.Millisecond
+	changeFor  = 10 * time.Second // for a change of the configuration
+)
+
+// lead does the leader's duties while this node leads, until ctx ends.
+func (n *Node) lead(ctx context.Context, c *consensus) {
+	for {
+		changed := n.changed.next()
+		if c.leads.Load() {
+			n.term(ctx, c)
+			if c.leads.Load() && ctx.Err() == nil {
+				continue
+			}
+		}
+		select {
+		case <-changed.Done():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// term is one term of leading.
+func (n *Node) term(ctx context.Context, c *consensus) {
+	term := c.raft.CurrentTerm()
+	if err := n.takeOver(ctx, c, term); err != nil {
+		n.log.Warn("taking over as leader failed", "term", term, "err", err)
+		pause(ctx, n.changed.next(), retryEvery)
+		return
+	}
+	n.log.Info("this node leads", "term", term)
+	defer n.log.Info("this node leads no more", "term", term)
+	duties := duties{n: n, c: c, stableSince: make(map[string]time.Time)}
+	tick := time.NewTicker(dutyEvery)
+	defer tick.Stop()
+	for c.leads.Load() && c.raft.CurrentTerm() == term {
+		duties.do(ctx)
+		select {
+		case <-tick.C:
+		case <-n.gossip.Updated():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// takeOver makes this leader ready to serve: it commits an entry of its own
+// term, which settles everything that earlier leaders left, waits until that
+// is applied, and learns from a quorum how far the cluster's clock has gone.
+func (n *Node) takeOver(ctx context.Context, c *consensus, term uint64) error {
+	if err := c.raft.Barrier(enqueueTimeout).Error(); err != nil {
+		return err
+	}
+	n.clock.keep(c.voters())
+	n.clock.raise(n.machine.State().Clock)
+	ctx, cancel := context.WithTimeout(ctx, roundLimit)
+	defer cancel()
+	if _, err := n.quorumIn(ctx, c, term, 0); err != nil {
+		return err
+	}
+	n.ready.Store(term)
+	n.changed.change()
+	return nil
+}
+
+// duties are what a leader does again and again.
+type duties struct {
+	n           *Node
+	c           *consensus
+	stableSince map[string]time.Time // since when a server has been caught up
+	refused     map[string]string    // last reason told, by node
+}
+
+func (d *duties) do(ctx context.Context) {
+	if err := d.reap(ctx); err != nil {
+		d.n.log.Debug("expired records wait", "err", err)
+	}
+	d.membership(ctx)
+}
+
+// reap gives back the storage of expired records, a bounded part at a time.
+func (d *duties) reap(ctx context.Context) error {
+	for range reapRounds {
+		due, err := d.due()
+		if err != nil || !due {
+			return err
+		}
+		cmd := &command.Command{ID: kv.NewID(), Ops: []command.Op{{Kind: command.Reap, Limit: reapLimit}}}
+		cmd.Since = d.n.machine.State().Version
+		ctx, cancel := context.WithTimeout(ctx, changeFor)
+		res, err := d.n.proposeHere(ctx, cmd.Append(nil))
+		cancel()
+		if err != nil {
+			return err
+		}
+		d.n.meters.reaped(res)
+	}
+	return nil
+}
+
+func (d *duties) due() (bool, error) {
+	v, err := d.n.machine.View()
+	if err != nil {
+		return false, err
+	}
+	defer v.Release()
+	return v.Due(d.n.clock.now())
+}
+
+// membership brings Raft's configuration closer to what gossip sees, at most
+// one change of a voter at a time.
+func (d *duties) membership(ctx context.Context) {
+	f := d.c.raft.GetConfiguration()
+	if f.Error() != nil {
+		return
+	}
+	servers := f.Configuration().Servers
+	have := d.have(ctx, servers)
+	plan := cluster.Plan(have, d.n.gossip.Members(), cluster.Policy{
+		Self: d.n.cfg.ID, ClusterID: d.n.folder.clusterID(), StableFor: d.n.cfg.StableFor, Formats: formats,
+	})
+	for _, change := range plan {
+		if err := d.change(change, f.Index()); err != nil {
+			d.n.log.Warn("change of membership failed", "change", change.Kind, "node", change.ID, "err", err)
+		}
+		if change.Kind != cluster.Refuse {
+			return // the next tick plans on the new configuration
+		}
+	}
+}
+
+// have is the configuration with how well each server keeps up.
+func (d *duties) have(ctx context.Context, servers []raft.Server) []cluster.Server {
+	ids := make([]string, len(servers))
+	for i, s := range servers {
+		ids[i] = string(s.ID)
+	}
+	stands := d.n.survey(ctx, ids, surveyFor)
+	last := d.c.raft.LastIndex()
+	have := make([]cluster.Server, len(servers))
+	for i, s := range servers {
+		id := string(s.ID)
+		st, ok := stands[id]
+		up := id == d.n.cfg.ID || ok && st.applied+caughtUp >= last
+		if !up {
+			delete(d.stableSince, id)
+		} else if _, known := d.stableSince[id]; !known {
+			d.stableSince[id] = time.Now()
+		}
+		have[i] = cluster.Server{ID: id, Addr: string(s.Address), Voter: s.Suffrage == raft.Voter, CaughtUp: up}
+		if up {
+			have[i].StableFor = time.Since(d.stableSince[id])
+		}
+	}
+	return have
+}
+
+func (d *duties) change(c cluster.Change, index uint64) error {
+	id, addr := raft.ServerID(c.ID), raft.ServerAddress(c.Addr)
+	var f raft.IndexFuture
+	switch {
+	case c.Kind == cluster.Refuse:
+		if d.refused == nil {
+			d.refused = make(map[string]string)
+		}
+		if d.refused[c.ID] != c.Reason {
+			d.refused[c.ID] = c.Reason
+			d.n.log.Warn("a node is not taken in", "node", c.ID, "reason", c.Reason)
+		}
+		return nil
+	case c.Voter:
+		f = d.c.raft.AddVoter(id, addr, index, changeFor)
+	default:
+		f = d.c.raft.AddNonvoter(id, addr, index, changeFor)
+	}
+	if err := f.Error(); err != nil && !errors.Is(err, raft.ErrNotLeader) {
+		return errs.E(errs.Unavailable, "%w", err)
+	}
+	d.n.log.Info("membership", "change", c.Kind, "node", c.ID, "addr", c.Addr, "reason", c.Reason)
+	return nil
+}

@@ -1,0 +1,143 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/coveydb/covey/cluster"
+	"github.com/coveydb/covey/fsm"
+	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/node/checkpoint"
+	"github.com/coveydb/covey/node/raftlog"
+	"github.com/coveydb/covey/store"
+	"github.com/coveydb/covey/transport"
+)
+
+// Node is one running member. All its methods are safe for concurrent use.
+type Node struct {
+	cfg    Config
+	log    *slog.Logger
+	clock  *clock
+	meters *meters
+
+	folder    *folder
+	db        *store.DB
+	machine   *fsm.Machine
+	logs      *raftlog.Stores
+	snapshots *checkpoint.Store
+	replica   *replica
+	transport *transport.Transport
+	gossip    *cluster.Gossip
+	peerAddr  string // advertised
+
+	proposer *proposer
+	reads    rounds // read points for this node's readers
+	leads    rounds // confirmations of this node's own leadership
+	proven   atomic.Pointer[proof]
+	contacts sync.Map // node id -> time.Time of its last answer to askStanding
+
+	consensus atomic.Pointer[consensus] // nil before the node is in a cluster
+	changed   signal                    // the leader, the term, or the consensus
+	opened    atomic.Bool               // Open is done: peers may call
+	full      atomic.Bool               // the store has no room for what is committed
+	ready     atomic.Uint64             // the term in which this node's barrier passed, as a leader
+
+	ctx     context.Context // ends when the node stops
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	failing sync.Once
+	failed  chan struct{}
+	failure error // set before failed closes
+	closing sync.Once
+	closed  error
+}
+
+var _ kv.Backend = (*Node)(nil)
+
+// Done closes when the node has found that it must not go on; Err says why.
+// The caller should Close it and exit.
+func (n *Node) Done() <-chan struct{} { return n.failed }
+
+// Err returns why Done closed.
+func (n *Node) Err() error {
+	select {
+	case <-n.failed:
+		return n.failure
+	default:
+		return nil
+	}
+}
+
+// fail stops the node's part in the cluster. It returns at once.
+func (n *Node) fail(err error) {
+	n.failing.Do(func() {
+		n.log.Error("this node must stop", "err", err)
+		n.failure = err
+		close(n.failed)
+	})
+}
+
+// PeerAddr returns the address at which other members reach the node.
+func (n *Node) PeerAddr() string { return n.peerAddr }
+
+// GossipAddr returns the address at which the node gossips.
+func (n *Node) GossipAddr() string { return n.gossip.Addr() }
+
+// raft returns the running consensus, or errs.Unavailable with the reason why
+// there is none.
+func (n *Node) raft() (*consensus, error) {
+	if c := n.consensus.Load(); c != nil {
+		return c, nil
+	}
+	return nil, errs.E(errs.Unavailable, "%s", n.waitingFor())
+}
+
+// leader returns the id of the leader that this node knows, in which term;
+// "" with the reason if it knows none.
+func (n *Node) leader() (id string, term uint64, reason string) {
+	c, err := n.raft()
+	if err != nil {
+		return "", 0, err.Error()
+	}
+	_, lid := c.raft.LeaderWithID()
+	if lid == "" {
+		return "", 0, n.noLeader(c)
+	}
+	return string(lid), c.raft.CurrentTerm(), ""
+}
+
+// noLeader says why there is no leader, as far as this node can see.
+func (n *Node) noLeader(c *consensus) string {
+	voters, alive := c.voters(), 0
+	for _, id := range voters {
+		if id == n.cfg.ID || n.isAlive(id) {
+			alive++
+		}
+	}
+	switch {
+	case len(voters) == 0:
+		return "no leader: this node waits to be taken into the cluster"
+	case alive <= len(voters)/2:
+		return fmt.Sprintf("no leader: %d of %d voters are up, %d are needed", alive, len(voters), len(voters)/2+1)
+	}
+	return fmt.Sprintf("no leader: %d of %d voters are up, an election is under way", alive, len(voters))
+}
+
+func (n *Node) isAlive(id string) bool {
+	for _, s := range n.gossip.Members() {
+		if s.NodeID == id {
+			return s.Alive
+		}
+	}
+	return false
+}
+
+// IsLeader reports whether this node leads and has taken over.
+func (n *Node) IsLeader() bool {
+	_, err := n.leading()
+	return err == nil
+}

@@ -1,0 +1,91 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/coveydb/covey/fsm"
+	"github.com/coveydb/covey/fsm/command"
+	"github.com/coveydb/covey/node/checkpoint"
+)
+
+// replica is the state machine as Raft sees it.
+type replica struct {
+	m    *fsm.Machine
+	fail func(error) // stops the node
+
+	broken error // after it nothing is applied any more; only Raft's FSM goroutine looks
+}
+
+var _ raft.BatchingFSM = (*replica)(nil)
+
+// Apply implements raft.FSM; Raft uses ApplyBatch instead.
+func (r *replica) Apply(log *raft.Log) any { return r.ApplyBatch([]*raft.Log{log})[0] }
+
+// ApplyBatch implements raft.BatchingFSM. The response to a command entry is
+// its []command.Result, or an error.
+func (r *replica) ApplyBatch(logs []*raft.Log) []any {
+	responses := make([]any, len(logs))
+	entries := make([]fsm.Entry, 0, len(logs))
+	for _, log := range logs {
+		if log.Type == raft.LogCommand {
+			entries = append(entries, fsm.Entry{Index: log.Index, Data: log.Data})
+		}
+	}
+	var results [][]command.Result
+	if len(entries) > 0 && r.broken == nil {
+		if results, r.broken = r.m.Apply(entries); r.broken != nil {
+			r.fail(fmt.Errorf("the state machine cannot go on: %w", r.broken))
+		}
+	}
+	i := 0
+	for k, log := range logs {
+		if log.Type != raft.LogCommand {
+			continue
+		}
+		if r.broken != nil {
+			responses[k] = r.broken
+			continue
+		}
+		responses[k] = results[i]
+		i++
+	}
+	return responses
+}
+
+// Snapshot implements raft.FSM. It costs nothing here: the checkpoint is made
+// by Persist, beside further entries. It may stand later than the index that
+// Raft gives it, which is well: the machine skips what it has applied.
+func (r *replica) Snapshot() (raft.FSMSnapshot, error) {
+	if r.broken != nil {
+		return nil, r.broken
+	}
+	return picture{r.m}, nil
+}
+
+// Restore implements raft.FSM: it installs a stream that the leader sent.
+func (r *replica) Restore(stream io.ReadCloser) error {
+	if r.broken != nil {
+		return errors.Join(r.broken, stream.Close())
+	}
+	return errors.Join(r.m.Restore(stream), stream.Close())
+}
+
+// picture is a snapshot on its way to disk.
+type picture struct{ m *fsm.Machine }
+
+func (p picture) Persist(sink raft.SnapshotSink) error {
+	k, ok := sink.(*checkpoint.Sink)
+	if !ok {
+		return errors.Join(fmt.Errorf("a snapshot into a foreign sink %T", sink), sink.Cancel())
+	}
+	if err := k.Checkpoint(p.m.Checkpoint); err != nil {
+		return errors.Join(err, k.Cancel())
+	}
+	return k.Close()
+}
+
+func (picture) Release() {}
