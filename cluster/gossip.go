@@ -49,7 +49,9 @@ type Gossip struct {
 	retry   chan struct{} // capacity 1: look for lost nodes soon
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
-	closing sync.Once
+
+	life   sync.Mutex // held by Leave and Close, which exclude each other
+	closed bool
 
 	mu      sync.Mutex // held for moments only, and never while calling memberlist
 	meta    Meta
@@ -254,8 +256,13 @@ func (g *Gossip) SetMeta(m Meta) error {
 }
 
 // Leave tells the others that this node stops on purpose, so that they need
-// not find out, and waits until one of them could hear it, or for ctx.
+// not find out, and waits until one of them could hear it, for ctx, or for 3 s.
 func (g *Gossip) Leave(ctx context.Context) error {
+	g.life.Lock()
+	defer g.life.Unlock()
+	if g.closed {
+		return errs.E(errs.Unavailable, "leaving the gossip: it is closed")
+	}
 	patience := 3 * time.Second
 	if end, ok := ctx.Deadline(); ok {
 		patience = max(time.Millisecond, min(patience, time.Until(end)))
@@ -270,13 +277,15 @@ func (g *Gossip) Leave(ctx context.Context) error {
 // when it returns; that may take the 3 s of a dial under way. It may be called
 // again.
 func (g *Gossip) Close() error {
-	var err error
-	g.closing.Do(func() {
-		g.cancel()
-		g.wg.Wait()
-		err = g.list.Shutdown()
-	})
-	return err
+	g.life.Lock()
+	defer g.life.Unlock()
+	if g.closed {
+		return nil
+	}
+	g.closed = true
+	g.cancel()
+	g.wg.Wait()
+	return g.list.Shutdown()
 }
 
 func signal(c chan struct{}) {

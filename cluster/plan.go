@@ -114,18 +114,18 @@ type planner struct {
 	changes []Change
 }
 
-func (p *planner) emit(k Kind, id, addr string, voter bool, reason string) {
-	p.changes = append(p.changes, Change{k, id, addr, voter, reason})
-	if k == Refuse {
+func (p *planner) emit(c Change) {
+	p.changes = append(p.changes, c)
+	if c.Kind == Refuse {
 		return
 	}
-	if voter {
+	if c.Voter {
 		p.touched = true
 	}
-	if old, ok := p.byID[id]; ok && p.byAddr[old.Addr] == id {
+	if old, ok := p.byID[c.ID]; ok && p.byAddr[old.Addr] == c.ID {
 		delete(p.byAddr, old.Addr)
 	}
-	p.byAddr[addr] = id
+	p.byAddr[c.Addr] = c.ID
 }
 
 // move gives servers the addresses that they are alive at. First those whose
@@ -134,7 +134,7 @@ func (p *planner) emit(k Kind, id, addr string, voter bool, reason string) {
 func (p *planner) move(ours []Seen) {
 	for _, s := range ours {
 		if h, ok := p.byID[s.NodeID]; ok && p.moved(h, s) && p.byAddr[s.PeerAddr] == "" && p.may(h) {
-			p.emit(UpdateAddress, s.NodeID, s.PeerAddr, h.Voter, fmt.Sprintf("it moved from %s", h.Addr))
+			p.emit(Change{UpdateAddress, s.NodeID, s.PeerAddr, h.Voter, fmt.Sprintf("it moved from %s", h.Addr)})
 		}
 	}
 	for _, s := range ours {
@@ -144,11 +144,11 @@ func (p *planner) move(ours []Seen) {
 			continue
 		}
 		if there, ok := p.alive[holder]; there.PeerAddr == s.PeerAddr || !ok && holder == p.Self {
-			p.emit(Refuse, s.NodeID, s.PeerAddr, false, fmt.Sprintf("node %s is alive at the same address", holder))
+			p.emit(Change{Refuse, s.NodeID, s.PeerAddr, false, fmt.Sprintf("node %s is alive at the same address", holder)})
 			continue
 		}
 		if other := p.byID[holder]; other.Addr == s.PeerAddr && p.may(other) {
-			p.emit(UpdateAddress, holder, holder+parkedSuffix, other.Voter, fmt.Sprintf("its address %s belongs to node %s now", other.Addr, s.NodeID))
+			p.emit(Change{UpdateAddress, holder, holder + parkedSuffix, other.Voter, fmt.Sprintf("its address %s belongs to node %s now", other.Addr, s.NodeID)})
 		}
 	}
 }
@@ -164,9 +164,9 @@ func (p *planner) promote(ours []Seen) {
 		switch {
 		case !ok || h.Voter || s.NonVoter || p.moved(h, s):
 		case !s.Formats.speaks(p.Formats):
-			p.emit(Refuse, s.NodeID, h.Addr, false, p.tooOld(s))
+			p.emit(Change{Refuse, s.NodeID, h.Addr, false, p.tooOld(s)})
 		case h.CaughtUp && h.StableFor >= p.StableFor && !p.touched:
-			p.emit(AddVoter, s.NodeID, h.Addr, true, fmt.Sprintf("caught up and stable for %v", h.StableFor.Round(time.Millisecond)))
+			p.emit(Change{AddVoter, s.NodeID, h.Addr, true, fmt.Sprintf("caught up and stable for %v", h.StableFor.Round(time.Millisecond))})
 		}
 	}
 }
@@ -178,13 +178,13 @@ func (p *planner) add(ours []Seen) {
 		}
 		switch holder := p.byAddr[s.PeerAddr]; {
 		case s.PeerAddr == "":
-			p.emit(Refuse, s.NodeID, "", false, "it advertises no peer address")
+			p.emit(Change{Refuse, s.NodeID, "", false, "it advertises no peer address"})
 		case !s.Formats.speaks(p.Formats):
-			p.emit(Refuse, s.NodeID, s.PeerAddr, false, p.tooOld(s))
+			p.emit(Change{Refuse, s.NodeID, s.PeerAddr, false, p.tooOld(s)})
 		case holder == "":
-			p.emit(AddNonvoter, s.NodeID, s.PeerAddr, false, "it is alive and not yet a member")
+			p.emit(Change{AddNonvoter, s.NodeID, s.PeerAddr, false, "it is alive and not yet a member"})
 		case p.byID[holder].ID == "": // added a moment ago
-			p.emit(Refuse, s.NodeID, s.PeerAddr, false, fmt.Sprintf("node %s is alive at the same address", holder))
+			p.emit(Change{Refuse, s.NodeID, s.PeerAddr, false, fmt.Sprintf("node %s is alive at the same address", holder)})
 		}
 	}
 }

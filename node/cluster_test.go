@@ -156,7 +156,7 @@ func leaderOf(t testing.TB, members []*member) *member {
 
 func (m *member) set(key, value string) {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if _, err := m.db.Update(ctx, func(tx *kv.Tx) error { tx.Set([]byte(key), []byte(value), 0); return nil }); err != nil {
 		m.t.Fatalf("set %s on %s: %v", key, m.config.ID, err)
@@ -165,7 +165,7 @@ func (m *member) set(key, value string) {
 
 func (m *member) get(key string) string {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	var out string
 	_, err := m.db.View(ctx, kv.Consistency{}, func(tx *kv.Tx) error {
@@ -180,7 +180,7 @@ func (m *member) get(key string) string {
 }
 
 func (m *member) incr(key string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	res, err := m.db.Update(ctx, func(tx *kv.Tx) error { tx.Add([]byte(key), command.Int(1), 0); return nil })
 	if err != nil {

@@ -105,6 +105,9 @@ func (n *Node) proposeHere(ctx context.Context, encoded []byte) (command.Result,
 	if _, err := n.leading(); err != nil {
 		return command.Result{}, err
 	}
+	if err := n.roomFor(encoded); err != nil {
+		return command.Result{}, err
+	}
 	done := make(chan answer, 1)
 	err := n.proposer.add(proposal{encoded, func(res command.Result, err error) { done <- answer{res, err} }})
 	if err != nil {
@@ -141,6 +144,10 @@ func (n *Node) proposeFor(body []byte, reply func([]byte, error)) {
 		reply(nil, errs.E(errs.Invalid, "%w", err))
 		return
 	}
+	if err := n.roomFor(q.command); err != nil {
+		reply(nil, err)
+		return
+	}
 	err = n.proposer.add(proposal{q.command, func(res command.Result, err error) {
 		if err != nil {
 			reply(nil, err)
@@ -151,4 +158,24 @@ func (n *Node) proposeFor(body []byte, reply func([]byte, error)) {
 	if err != nil {
 		reply(nil, err)
 	}
+}
+
+// roomFor refuses what would fill a disk that is nearly full: a log that has no
+// room at all stops its node. What only removes is let through.
+func (n *Node) roomFor(encoded []byte) error {
+	if !n.logs.Full() && !n.full.Load() {
+		return nil
+	}
+	c, err := command.Decode(encoded)
+	if err != nil {
+		return err
+	}
+	for i := range c.Ops {
+		switch c.Ops[i].Kind {
+		case command.Delete, command.DeleteSpan, command.Reap:
+		default:
+			return errs.E(errs.NoSpace, "the disk of leader %s is full: it takes deletes only until there is room", n.cfg.ID)
+		}
+	}
+	return nil
 }

@@ -25,6 +25,16 @@ type identity struct {
 	Format    int    `json:"format"`
 	NodeID    string `json:"node_id"`
 	ClusterID string `json:"cluster_id,omitempty"` // 32 hexadecimal digits; none before the node is in a cluster
+
+	// Founders are the first voters of a cluster that this node is about to
+	// form. They stand here from before the cluster's id is told to anyone until
+	// Raft's log holds them, so that a crash in between forms no second cluster.
+	Founders []founder `json:"founders,omitempty"`
+}
+
+type founder struct {
+	ID   string `json:"id"`
+	Addr string `json:"addr"`
 }
 
 // folder is an opened data folder.
@@ -77,10 +87,10 @@ func openFolder(dir, nodeID string) (*folder, error) {
 }
 
 // join writes down which cluster the folder's data belongs to.
-func (f *folder) join(c cluster.ID) error {
+func (f *folder) join(c cluster.ID, founders ...founder) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.cluster, f.id.ClusterID = c, c.String()
+	f.cluster, f.id.ClusterID, f.id.Founders = c, c.String(), founders
 	return f.save()
 }
 

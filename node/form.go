@@ -43,36 +43,27 @@ func (n *Node) tryForm() (done bool, err error) {
 	if !ok {
 		return false, nil
 	}
-	// Raft's state comes before the cluster's id: if the node dies between the
-	// two, nobody else has seen an id, and a new one is drawn at restart.
-	var conf raft.Configuration
+	var founders []founder
 	for _, s := range servers {
-		conf.Servers = append(conf.Servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(s.ID), Address: raft.ServerAddress(s.Addr)})
-	}
-	if err := n.bootstrap(conf); err != nil {
-		return false, err
+		founders = append(founders, founder{s.ID, s.Addr})
 	}
 	id := cluster.NewID()
-	n.log.Info("formed a cluster", "cluster", id, "voters", len(servers))
-	return true, n.enter(id)
-}
-
-// bootstrap writes the first configuration into the empty log.
-func (n *Node) bootstrap(conf raft.Configuration) error {
-	_, trans := raft.NewInmemTransport(raft.ServerAddress(n.peerAddr))
-	err := raft.BootstrapCluster(n.raftConfig(nil), n.logs.Log, n.logs.Stable, n.snapshots, trans, conf)
-	if err != nil {
-		return errs.E(errs.Internal, "write the cluster's first configuration: %w", err)
+	n.log.Info("forming a cluster", "cluster", id, "voters", len(servers))
+	if err := n.folder.join(id, founders...); err != nil {
+		return false, err
 	}
-	return nil
+	return true, n.enter(id)
 }
 
 // enter makes this node part of cluster id, durably, and starts Raft.
 func (n *Node) enter(id cluster.ID) error {
-	if n.folder.clusterID() != id {
-		if err := n.folder.join(id); err != nil {
+	if founders := n.folder.id.Founders; len(founders) > 0 {
+		if err := n.found(founders); err != nil {
 			return err
 		}
+	}
+	if err := n.folder.join(id); err != nil {
+		return err
 	}
 	if err := n.transport.SetClusterID(id); err != nil {
 		return err
@@ -81,6 +72,23 @@ func (n *Node) enter(id cluster.ID) error {
 		return err
 	}
 	return n.gossip.SetMeta(n.meta())
+}
+
+// found writes the cluster's first configuration into the empty log.
+func (n *Node) found(founders []founder) error {
+	if n.hasState() {
+		return nil // a crash came after it
+	}
+	var conf raft.Configuration
+	for _, f := range founders {
+		conf.Servers = append(conf.Servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(f.ID), Address: raft.ServerAddress(f.Addr)})
+	}
+	_, unused := raft.NewInmemTransport(raft.ServerAddress(n.peerAddr))
+	err := raft.BootstrapCluster(n.raftConfig(nil), n.logs.Log, n.logs.Stable, n.snapshots, unused, conf)
+	if err != nil {
+		return errs.E(errs.Internal, "write the cluster's first configuration: %w", err)
+	}
+	return nil
 }
 
 // meta is what this node tells the others of itself.

@@ -53,8 +53,11 @@ func (n *Node) open() error {
 	n.proposer = newProposer(n.applyLog, n.clock.now, n.meters)
 	n.wg.Go(func() { n.proposer.run(n.ctx) })
 	n.opened.Store(true)
-	if n.hasState() && !n.folder.clusterID().IsZero() {
-		return n.enter(n.folder.clusterID())
+	if id := n.folder.clusterID(); !id.IsZero() {
+		return n.enter(id)
+	}
+	if n.hasState() {
+		return errs.E(errs.Invalid, "data folder %s holds a Raft log, but its node.json names no cluster: restore node.json, or start with an empty folder to join anew", n.cfg.DataDir)
 	}
 	n.wg.Go(n.form)
 	return nil
@@ -165,6 +168,7 @@ func (n *Node) waitForRoom(err error) bool {
 	defer t.Stop()
 	select {
 	case <-t.C:
+		n.full.Store(false) // until it is refused again
 		return true
 	case <-n.ctx.Done():
 		return false

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/raft"
@@ -179,6 +180,22 @@ func TestNewestFirstAndOldOnesGo(t *testing.T) {
 	if diff := cmp.Diff(want[:1], folders(t, s)); diff != "" {
 		t.Error(diff)
 	}
+}
+
+func TestSnapshotsOfOneInstantAndOfAClockSetBack(t *testing.T) {
+	o := testOptions(t.TempDir())
+	var want []string
+	add := func(t *testing.T) { // within a bubble no time passes, and each bubble begins at the same instant
+		s := open(t, o)
+		for range 2 {
+			want = append([]string{addStream(t, s, 20, "x")}, want...)[:min(2, len(want)+1)]
+			if diff := cmp.Diff(want, ids(t, s)); diff != "" {
+				t.Error(diff)
+			}
+		}
+	}
+	synctest.Test(t, add)
+	synctest.Test(t, add)
 }
 
 func TestAnOpenSnapshotStays(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
 
 	"github.com/coveydb/covey/internal/errs"
 )
@@ -293,6 +294,20 @@ func TestAFullDisk(t *testing.T) {
 				t.Errorf("full: %v", g.disk.isFull())
 			}
 		})
+	}
+}
+
+func TestASegmentThatCouldNotBeMade(t *testing.T) {
+	for full, kind := range map[bool]errs.Kind{true: errs.NoSpace, false: errs.Internal} {
+		g, c := testGuard(t, func(o *Options) { o.ProbeEvery = time.Hour })
+		g.disk.free = func(string) (int64, bool) { return map[bool]int64{true: 0, false: 1 << 40}[full], true }
+		g.disk.mind()
+		f := newFaultyLog()
+		f.fails = []error{wal.ErrSealed}
+		if err := writers(g, f, WAL)["append"](); !errs.Is(err, kind) || !errors.Is(err, wal.ErrSealed) {
+			t.Errorf("full %v: %v of kind %v", full, err, errs.KindOf(err))
+		}
+		c.want(t, 0, 1)
 	}
 }
 

@@ -1,10 +1,13 @@
 package raftlog
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+
+	"github.com/coveydb/covey/internal/errs"
 )
 
 // guardedLog is a log store under the guard.
@@ -50,16 +53,30 @@ func (l *guardedLog) write(what string, fn func() error) error {
 		return *err
 	}
 	err := l.guard.run(what, fn)
-	if noSpace(err) && l.guard.disk.giveUpBallast() {
+	if noSpace(err) && l.retry && l.guard.disk.giveUpBallast() {
 		err = l.guard.run(what, fn)
 	}
 	if err == nil {
 		return nil
 	}
-	err = storeError(what, err)
+	err = l.explain(what, err)
 	l.broken.Store(&err)
 	l.guard.fatal(err)
 	return err
+}
+
+// explain gives a store's error its kind. raft-wal makes its next segment in the
+// background and only logs when it cannot; what the next append then gets is
+// that the last segment is sealed.
+func (l *guardedLog) explain(what string, err error) error {
+	if !errors.Is(err, wal.ErrSealed) {
+		return storeError(what, err)
+	}
+	kind := errs.Internal
+	if l.guard.disk.isFull() {
+		kind = errs.NoSpace
+	}
+	return errs.E(kind, "raft log: %s: there is no next segment, most likely because the disk is full: %w", what, err)
 }
 
 // settled is a write-ahead log that is truncated only between two segments.

@@ -84,7 +84,7 @@ func TestLogSurvivesReopening(t *testing.T) {
 
 func TestATruncationRightAfterASegmentIsFull(t *testing.T) {
 	dir := t.TempDir()
-	for round := range uint64(50) {
+	for round := range uint64(10) {
 		s := open(t, dir, WAL)
 		next := round*10 + 1
 		batch := make([]*raft.Log, 10)

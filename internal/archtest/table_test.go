@@ -1,0 +1,177 @@
+package archtest
+
+import "maps"
+
+// room is one package, or one kind of package, and what it may import of ours
+// besides what everyone may (see everyone).
+type room struct {
+	floor   int
+	imports []string
+}
+
+// The floors, from the ground up. A package imports only what is below it;
+// floor 9 stands beside the tower, and only the roof sees it.
+const (
+	ground = iota
+	floorStore
+	floorMachine
+	floorTransactions
+	floorLayers
+	floorPeers
+	floorNode
+	floorWeb
+	floorProtocols
+	floorDoors
+	roof
+)
+
+// rooms is the table: package -> allowed imports. A package that is missing
+// here, or gone from the tree, is a failure.
+var rooms = map[string]room{
+	"internal/archtest": {floor: ground},
+	"internal/auth":     {floor: ground},
+	"internal/errs":     {floor: ground},
+	"internal/seal":     {floor: ground},
+	"internal/tuple":    {floor: ground},
+	"fsm/command":       {floor: ground},
+
+	"store": {floor: floorStore},
+
+	"fsm": {floor: floorMachine, imports: []string{"store"}},
+
+	"kv":        {floor: floorTransactions, imports: []string{"fsm"}},
+	"kv/kvtest": {floor: floorTransactions, imports: []string{"fsm", "kv", "store"}},
+
+	"layer/bucket": {floor: floorLayers, imports: []string{"kv"}},
+
+	"transport": {floor: floorPeers},
+	"cluster":   {floor: floorPeers},
+
+	// What node stands on. These know Raft as node does, and nothing of ours but
+	// each other.
+	"node/checkpoint":    {floor: floorPeers},
+	"node/logbridge":     {floor: floorPeers},
+	"node/raftlog":       {floor: floorPeers, imports: []string{"node/logbridge"}},
+	"node/rafttransport": {floor: floorPeers},
+	"node/telemetry":     {floor: floorPeers},
+
+	"node": {floor: floorNode, imports: []string{
+		"cluster", "fsm", "kv", "store", "transport",
+		"node/checkpoint", "node/logbridge", "node/raftlog", "node/rafttransport", "node/telemetry",
+	}},
+
+	"httpapi/web": {floor: floorWeb},
+
+	"httpapi/kvdb": {floor: floorProtocols, imports: []string{"httpapi/web", "kv", "layer/bucket"}},
+
+	"httpapi/admin": {floor: floorProtocols, imports: []string{"cluster", "httpapi/web", "kv", "layer/bucket"}},
+
+	"httpapi": {floor: floorDoors, imports: []string{"httpapi/admin", "httpapi/kvdb", "httpapi/web", "kv", "layer/bucket"}},
+	"client":  {floor: floorDoors},
+
+	"cmd/covey":        {floor: roof, imports: []string{"cmd/covey/cli"}},
+	"cmd/covey/bench":  {floor: roof, imports: []string{"client"}},
+	"cmd/covey/config": {floor: roof},
+	"cmd/covey/demo":   {floor: roof, imports: []string{"client"}},
+	"cmd/covey/output": {floor: roof},
+	"cmd/covey/cli": {floor: roof, imports: []string{
+		"client", "cmd/covey/bench", "cmd/covey/config", "cmd/covey/demo", "cmd/covey/output", "cmd/covey/server",
+	}},
+	"cmd/covey/server": {floor: roof, imports: []string{
+		"cluster", "httpapi", "httpapi/kvdb", "httpapi/web", "kv", "layer/bucket", "node", "node/raftlog",
+		"cmd/covey/config",
+	}},
+}
+
+// siblings are imports on one floor that are meant: a folder's own sub-packages
+// and the bridge to our log.
+var siblings = map[[2]string]bool{
+	{"node/raftlog", "node/logbridge"}: true,
+}
+
+// everyone is what any package may import of ours. The test packages among the
+// ground floor are no part of it.
+var everyone = []string{"internal/auth", "internal/errs", "internal/seal", "internal/tuple", "fsm/command"}
+
+// closed lists packages that may not use even all of everyone: they are below
+// it, or are to know nothing of it.
+var closed = map[string][]string{
+	"internal/auth":     {"internal/errs"},
+	"internal/errs":     {},
+	"internal/seal":     {"internal/errs"},
+	"internal/tuple":    {"internal/errs"},
+	"internal/archtest": {},
+	"fsm/command":       {"internal/errs"},
+	"store":             {"internal/errs"},
+	"fsm":               {"internal/errs", "internal/tuple", "fsm/command", "store"},
+	"transport":         {"internal/errs"},
+	"cluster":           {"internal/errs"},
+	"client":            {"internal/errs", "internal/auth"},
+}
+
+// libraries says which packages may import a module that is not the standard
+// library's. "node" stands for node and all below it, and so on. A module that
+// is missing here may be imported by nobody but tests.
+var libraries = map[string][]string{
+	"github.com/cockroachdb/pebble/v2":        {"store"},
+	"github.com/hashicorp/raft":               {"node"},
+	"github.com/hashicorp/raft-autopilot":     {"node"},
+	"github.com/hashicorp/raft-boltdb/v2":     {"node/raftlog"},
+	"github.com/hashicorp/raft-wal":           {"node/raftlog"},
+	"go.etcd.io/bbolt":                        {"node/raftlog"},
+	"github.com/hashicorp/go-hclog":           {"node"},
+	"github.com/hashicorp/go-metrics":         {"node/telemetry"},
+	"github.com/armon/go-metrics":             {"node/raftlog", "node/telemetry"},
+	"github.com/hashicorp/memberlist":         {"cluster"},
+	"github.com/prometheus/client_golang":     {"store", "cluster", "transport", "node", "httpapi", "cmd"},
+	"github.com/gorilla/mux":                  {"httpapi"},
+	"github.com/rs/cors":                      {"httpapi"},
+	"github.com/tink-crypto/tink-go/v2":       {"internal/seal"},
+	"github.com/HdrHistogram/hdrhistogram-go": {"cmd"},
+	"github.com/jedib0t/go-pretty/v6":         {"cmd"},
+	"github.com/knadh/koanf/v2":               {"cmd"},
+	"github.com/mattn/go-isatty":              {"cmd"},
+	"github.com/lmittmann/tint":               {"cmd"},
+	"github.com/spf13/cobra":                  {"cmd"},
+	"github.com/spf13/pflag":                  {"cmd"},
+	"go.yaml.in/yaml/v3":                      {"cmd"},
+}
+
+// purity is what a package may not do.
+type purity struct {
+	imports []string          // by the beginning of their path
+	calls   map[string]string // functions by full name, and what they are
+}
+
+// pure lists the packages that every member must run alike. A row holds for the
+// packages below it too, unless they have their own.
+var pure = map[string]purity{
+	"store":       {imports: outside, calls: unequal},
+	"fsm":         {imports: outside, calls: joined(unequal, waiting)},
+	"fsm/command": {imports: append([]string{"reflect", "encoding/json"}, outside...), calls: joined(unequal, waiting)},
+}
+
+// outside are the ways to what is not in the log.
+var outside = []string{"os", "net", "math/rand", "crypto/rand", "io/ioutil", "path/filepath", "syscall"}
+
+// unequal are functions whose result differs from member to member.
+var unequal = map[string]string{
+	"time.Now": "a clock", "time.Since": "a clock", "time.Until": "a clock",
+	"maps.All": "a walk over a map", "maps.Keys": "a walk over a map", "maps.Values": "a walk over a map",
+	"(*sync.Map).Range":        "a walk over a map",
+	"(reflect.Value).MapRange": "a walk over a map", "(reflect.Value).MapKeys": "a walk over a map",
+	"hash/maphash.MakeSeed": "a random seed", "hash/maphash.String": "a random seed", "hash/maphash.Bytes": "a random seed",
+}
+
+// waiting is what the store may do to pace its background work, as no time it
+// measures gets into the state; the machine has nothing to wait for.
+var waiting = map[string]string{
+	"time.After": "a clock", "time.AfterFunc": "a clock", "time.Tick": "a clock",
+	"time.NewTimer": "a clock", "time.NewTicker": "a clock",
+}
+
+func joined(a, b map[string]string) map[string]string {
+	c := maps.Clone(a)
+	maps.Copy(c, b)
+	return c
+}
