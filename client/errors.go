@@ -1,0 +1,127 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What an *Error can be matched against with errors.Is.
+var (
+	ErrInvalid     = errors.New("the request is invalid")
+	ErrDenied      = errors.New("the credential does not allow this")
+	ErrNotFound    = errors.New("not found")
+	ErrConflict    = errors.New("a stated condition does not hold")
+	ErrLimited     = errors.New("over the rate limit")
+	ErrUnavailable = errors.New("unavailable")     // not applied; a repeat makes sense
+	ErrUnknown     = errors.New("outcome unknown") // may have been applied; repeat with the same Idempotency-Key
+)
+
+// Error is a call that did not succeed. It never holds a credential.
+type Error struct {
+	Op         string        // what was tried, such as "set key hits in bucket b"
+	Endpoint   string        // host:port of the last node that was asked
+	Status     int           // the HTTP status, 0 when there was no answer
+	Reason     string        // the node's own words, may be empty
+	RetryAfter time.Duration // how long the node asked to wait, 0 when it did not say
+	Unknown    bool          // the change may have been applied
+	Err        error         // the cause when there was no answer
+
+	unreachable bool // no connection came about
+	final       bool // another try would not help
+}
+
+// Error says what failed, where and why.
+func (e *Error) Error() string {
+	var b strings.Builder
+	switch {
+	case e.unreachable:
+		fmt.Fprintf(&b, "%s: cannot reach %s (%v)", e.Op, e.Endpoint, innermost(e.Err))
+	case e.Status == 0:
+		fmt.Fprintf(&b, "%s: no answer from %s (%v)", e.Op, e.Endpoint, innermost(e.Err))
+	default:
+		fmt.Fprintf(&b, "%s: %s answered %d %s", e.Op, e.Endpoint, e.Status, http.StatusText(e.Status))
+		if e.Reason != "" {
+			b.WriteString(": " + e.Reason)
+		}
+	}
+	if e.Unknown {
+		b.WriteString("; the change may or may not have been applied")
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause, if there is one.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Unreachable reports whether no connection to the endpoint came about.
+func (e *Error) Unreachable() bool { return e.unreachable }
+
+// Is matches e against the errors of this package.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case ErrUnknown:
+		return e.Unknown
+	case ErrUnavailable:
+		return !e.Unknown && (e.Status == 0 || e.retryable())
+	case ErrInvalid:
+		return e.Status == http.StatusBadRequest || e.Status == http.StatusMethodNotAllowed ||
+			e.Status == http.StatusNotAcceptable || e.Status == http.StatusRequestEntityTooLarge
+	case ErrDenied:
+		return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+	case ErrNotFound:
+		return e.Status == http.StatusNotFound
+	case ErrConflict:
+		return e.Status == http.StatusPreconditionFailed || e.Status == http.StatusConflict
+	case ErrLimited:
+		return e.Status == http.StatusTooManyRequests
+	}
+	return false
+}
+
+// retryable reports whether another try, here or elsewhere, may fare better.
+func (e *Error) retryable() bool {
+	switch e.Status {
+	case 0:
+		return !e.final
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// fill takes over what a node said about its refusal: KVdb puts the reason into
+// a header, the admin API into a JSON body.
+func (e *Error) fill(a *answer) {
+	e.Status = a.status
+	e.Reason = a.header.Get("Covey-Reason")
+	if e.Reason == "" {
+		var doc struct {
+			Error struct {
+				Message string `json:"message"`
+			} `json:"error"`
+		}
+		if json.Unmarshal(a.body, &doc) == nil {
+			e.Reason = doc.Error.Message
+		}
+	}
+	if s, err := strconv.Atoi(a.header.Get("Retry-After")); err == nil && s > 0 {
+		e.RetryAfter = time.Duration(s) * time.Second
+	}
+}
+
+// innermost returns the last cause: "connection refused" rather than the whole
+// path that leads to it.
+func innermost(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
+}

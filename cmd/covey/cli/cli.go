@@ -1,0 +1,208 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/coveydb/covey/cmd/covey/config"
+	"github.com/coveydb/covey/cmd/covey/output"
+)
+
+// Env is what a command line runs in.
+type Env struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Environ        []string // as os.Environ returns it
+	StdinTerminal  bool
+	StdoutTerminal bool
+	StderrTerminal bool
+	Version        string // of this binary
+}
+
+// app is one run of the command line.
+type app struct {
+	env    Env
+	root   *cobra.Command
+	args   []string
+	format string // --output
+	file   string // --config
+}
+
+// Variables that are read but are no flags.
+const (
+	envConfig  = config.Prefix + "CONFIG"
+	envRootKey = config.Prefix + "ROOT_KEY"
+	envKey     = config.Prefix + "KEY"
+)
+
+// Main runs one command line (without the program's name) and returns its exit
+// code. ctx ends at an interrupt.
+func Main(ctx context.Context, args []string, env Env) int {
+	a := &app{env: env, args: args}
+	a.root = a.newRoot()
+	a.root.SetArgs(args)
+	err := a.root.ExecuteContext(ctx)
+	return a.exit(ctx, err)
+}
+
+func (a *app) newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "covey",
+		Short: "A replicated key-value backend in one binary",
+		Long: `Covey keeps one ordered, transactional store on three or more nodes and serves
+it over HTTP: any node answers any request.
+
+Every flag of the form --some-name is also the variable COVEY_SOME_NAME and, in
+the file given by --config or COVEY_CONFIG, the line "some_name: value". A flag
+wins over a variable, a variable over the file.`,
+		Args:                       cobra.ArbitraryArgs,
+		RunE:                       group,
+		SuggestionsMinimumDistance: 2,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		PersistentPreRunE:          a.configure,
+	}
+	root.SetIn(a.env.Stdin)
+	root.SetOut(a.env.Stdout)
+	root.SetErr(a.env.Stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	p := root.PersistentFlags()
+	p.StringVar(&a.file, "config", "", "a YAML `file` with settings")
+	p.StringVarP(&a.format, "output", "o", "", "`format`: table, json, jsonl, yaml, raw or plain (default table on a terminal, else plain)")
+	root.AddCommand(
+		a.newServe(), a.newDev(), a.newDemo(), a.newCluster(), a.newBucket(), a.newKey(), a.newBench(), a.newVersion(),
+	)
+	return root
+}
+
+// group is what a command does that only holds others.
+func group(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	text := fmt.Sprintf("%q is no command of %q", args[0], cmd.CommandPath())
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += fmt.Sprintf(", did you mean %q?", near[0])
+	}
+	return usagef("%s", text)
+}
+
+func newGroup(use, short string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, RunE: group, SuggestionsMinimumDistance: 2}
+	cmd.AddCommand(verbs...)
+	return cmd
+}
+
+// takes checks the number of arguments; most < 0 means any number.
+func takes(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usagef("too few arguments: %s", cmd.UseLine())
+		case most >= 0 && len(args) > most:
+			return usagef("too many arguments, %q is not expected: %s", args[most], cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+// configure fills the flags of cmd from the environment and the file.
+func (a *app) configure(cmd *cobra.Command, _ []string) error {
+	for _, name := range config.UnknownVariables(a.env.Environ, a.settings(), []string{envConfig, envRootKey, envKey}) {
+		a.note("the variable %s is not known and has no effect", name)
+	}
+	return a.fill(cmd.Flags())
+}
+
+func (a *app) fill(fs *pflag.FlagSet) error {
+	file := a.file
+	if file == "" {
+		file = config.Lookup(a.env.Environ, envConfig)
+	}
+	if err := config.Apply(fs, a.settings(), config.Sources{Environ: a.env.Environ, File: file}); err != nil {
+		return &usageError{err}
+	}
+	return nil
+}
+
+// settings returns the names of the settings of all commands.
+func (a *app) settings() []string {
+	var names []string
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, fs := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
+			fs.VisitAll(func(f *pflag.Flag) {
+				if config.IsSetting(f) {
+					names = append(names, f.Name)
+				}
+			})
+		}
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk(a.root)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// note writes a message.
+func (a *app) note(format string, args ...any) {
+	fmt.Fprintf(a.env.Stderr, "covey: "+format+"\n", args...)
+}
+
+func (a *app) color() bool { return config.Lookup(a.env.Environ, "NO_COLOR") == "" }
+
+// write renders r as the user asked.
+func (a *app) write(r output.Result) error {
+	f, err := a.outputFormat()
+	if err != nil {
+		return err
+	}
+	w := output.Writer{Out: a.env.Stdout, Format: f, Color: a.env.StdoutTerminal && a.color()}
+	return w.Write(r)
+}
+
+func (a *app) outputFormat() (output.Format, error) {
+	f, err := output.Parse(a.format, a.env.StdoutTerminal)
+	if err != nil {
+		return "", &usageError{err}
+	}
+	return f, nil
+}
+
+// maxSecret bounds a file that holds one secret.
+const maxSecret = 4 << 10
+
+// readSecret returns the one line of a secret's file, "" when path is "".
+func readSecret(flag, path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("--%s: %w", flag, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return "", fmt.Errorf("--%s: %w", flag, err)
+	}
+	secret := strings.TrimSpace(string(text))
+	switch {
+	case len(text) > maxSecret:
+		return "", fmt.Errorf("--%s: %s is larger than %d bytes", flag, path, maxSecret)
+	case secret == "":
+		return "", fmt.Errorf("--%s: %s is empty", flag, path)
+	case strings.ContainsAny(secret, "\r\n"):
+		return "", fmt.Errorf("--%s: %s holds more than one line", flag, path)
+	}
+	return secret, nil
+}

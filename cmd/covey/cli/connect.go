@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/coveydb/covey/client"
+	"github.com/coveydb/covey/cmd/covey/config"
+)
+
+// connection holds the flags of every verb that talks to a cluster.
+type connection struct {
+	endpoints   []string
+	rootKeyFile string
+	keyFile     string
+	caFile      string
+	consistency string
+	timeout     time.Duration
+}
+
+// flags adds the flags. bucketKey says whether the verb works on a bucket and
+// so takes a bucket's key.
+func (c *connection) flags(fs *pflag.FlagSet, bucketKey bool) {
+	fs.StringSliceVar(&c.endpoints, "endpoint", []string{client.DefaultEndpoint}, "`URLs` of nodes, comma-separated; the next is tried when one does not answer")
+	fs.StringVar(&c.rootKeyFile, "root-key-file", "", "`file` with the cluster's root key; or the key itself in "+envRootKey)
+	fs.StringVar(&c.caFile, "ca-file", "", "`file` with the certificates to trust for https (default the system's)")
+	fs.StringVar(&c.consistency, "consistency", "linearizable", "of reads: linearizable or stale")
+	fs.DurationVar(&c.timeout, "timeout", 15*time.Second, "of one call with all its tries")
+	if bucketKey {
+		fs.StringVar(&c.keyFile, "key-file", "", "`file` with a key of the bucket or an access token; or the key itself in "+envKey)
+	}
+}
+
+// open returns a client. The caller closes it.
+func (c *connection) open(a *app) (*client.Client, error) {
+	root, err := c.secret(a, "root-key-file", c.rootKeyFile, envRootKey)
+	if err != nil {
+		return nil, err
+	}
+	conf, err := c.tls()
+	if err != nil {
+		return nil, err
+	}
+	cl, err := client.New(client.Config{
+		Endpoints: c.endpoints, RootKey: root, Consistency: c.consistency, Timeout: c.timeout, TLS: conf,
+	})
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return cl, nil
+}
+
+// bucketKey returns the credential for a bucket: its key if one is given, else
+// the root key, whose holder may do everything.
+func (c *connection) bucketKey(a *app) (string, error) {
+	key, err := c.secret(a, "key-file", c.keyFile, envKey)
+	if err != nil || key != "" {
+		return key, err
+	}
+	return c.secret(a, "root-key-file", c.rootKeyFile, envRootKey)
+}
+
+// secret reads a secret's file, or without one the variable that holds the
+// secret itself.
+func (c *connection) secret(a *app, flag, path, variable string) (string, error) {
+	if path == "" {
+		return config.Lookup(a.env.Environ, variable), nil
+	}
+	return readSecret(flag, path)
+}
+
+func (c *connection) tls() (*tls.Config, error) {
+	if c.caFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(c.caFile)
+	if err != nil {
+		return nil, fmt.Errorf("--ca-file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--ca-file: %s holds no certificate", c.caFile)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}
+
+// defaultTLS trusts the system's roots.
+func defaultTLS() *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS12} }

@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/coveydb/covey/client"
+)
+
+// Exit codes.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitDenied      = 4
+	exitConflict    = 5
+	exitUnavailable = 6
+	exitLimited     = 7
+	exitPartly      = 8
+	exitInterrupted = 130
+)
+
+// usageError is a command line that cannot be run as it is.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// partlyError is a command that did some of its work.
+type partlyError struct {
+	done, all int
+	err       error // the first failure
+}
+
+func (e *partlyError) Error() string {
+	return fmt.Sprintf("%d of %d done, the first failure is: %v", e.done, e.all, e.err)
+}
+
+func (e *partlyError) Unwrap() error { return e.err }
+
+// unavailableError is a cluster that answers but cannot work.
+type unavailableError struct{ reason string }
+
+func (e *unavailableError) Error() string { return e.reason }
+
+// adviceError is an error together with the next thing to try.
+type adviceError struct {
+	err    error
+	advice string
+}
+
+func (e *adviceError) Error() string { return e.err.Error() }
+func (e *adviceError) Unwrap() error { return e.err }
+
+// exit reports err and returns the exit code.
+func (a *app) exit(ctx context.Context, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	code := exitCode(err)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		a.note("interrupted")
+		return exitInterrupted
+	}
+	text := err.Error()
+	if advice := adviceFor(err); advice != "" {
+		text = strings.TrimSuffix(text, ".") + ". " + advice
+	}
+	a.note("%s", text)
+	return code
+}
+
+// exitCode sorts errors into codes.
+func exitCode(err error) int {
+	var usage *usageError
+	var partly *partlyError
+	var unavailable *unavailableError
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &partly):
+		return exitPartly
+	case errors.Is(err, client.ErrUnknown):
+		return exitFailed
+	case errors.Is(err, client.ErrNotFound):
+		return exitNotFound
+	case errors.Is(err, client.ErrDenied):
+		return exitDenied
+	case errors.Is(err, client.ErrConflict):
+		return exitConflict
+	case errors.Is(err, client.ErrLimited):
+		return exitLimited
+	case errors.Is(err, client.ErrUnavailable), errors.As(err, &unavailable):
+		return exitUnavailable
+	}
+	return exitFailed
+}
+
+// adviceFor returns what to try next, "" when there is nothing to say.
+func adviceFor(err error) string {
+	var a *adviceError
+	var e *client.Error
+	var usage *usageError
+	switch {
+	case errors.As(err, &a):
+		return a.advice
+	case errors.As(err, &usage):
+		return "Try: covey help"
+	case !errors.As(err, &e):
+		return ""
+	case e.Unreachable():
+		return "Is the node up? Try: covey cluster status"
+	case e.Unknown:
+		return "Read it before you repeat the change"
+	case errors.Is(err, client.ErrUnavailable):
+		return "Nothing was changed, try again; why it is so says: covey cluster status"
+	case errors.Is(err, client.ErrLimited) && e.RetryAfter > 0:
+		return fmt.Sprintf("Try again in %.0f s", math.Ceil(e.RetryAfter.Seconds()))
+	case errors.Is(err, client.ErrDenied):
+		return "Give the right key with --key-file or " + envKey + ", or the cluster's root key with --root-key-file or " + envRootKey
+	}
+	return ""
+}
+
+// confirm asks before something is destroyed: on a terminal the user, elsewhere
+// --yes has to be there. what says what and how many.
+func (a *app) confirm(ctx context.Context, yes bool, what string) error {
+	if yes {
+		return nil
+	}
+	if !a.env.StdinTerminal {
+		return usagef("%s needs --yes when nobody can be asked", what)
+	}
+	fmt.Fprintf(a.env.Stderr, "%s? [y/N] ", what)
+	answer := make(chan string, 1)
+	go func() { // ends with the process: a read from a terminal cannot be taken back
+		line, _ := bufio.NewReader(a.env.Stdin).ReadString('\n')
+		answer <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case text := <-answer:
+		if text == "y" || text == "yes" {
+			return nil
+		}
+	}
+	return errors.New("nothing was changed")
+}

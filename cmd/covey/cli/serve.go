@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/coveydb/covey/cmd/covey/config"
+	"github.com/coveydb/covey/cmd/covey/demo"
+	"github.com/coveydb/covey/cmd/covey/server"
+)
+
+// serveFlags are the flags of serve.
+type serveFlags struct {
+	server.Config
+	rootKeyFile   string
+	logLevel      string
+	logFormat     string
+	stopWithStdin bool
+}
+
+func (f *serveFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&f.ID, "id", "", "this node's `name` in the cluster, for ever (required)")
+	fs.StringVar(&f.DataDir, "data-dir", "", "`folder` for everything that this node keeps (required)")
+	fs.StringVar(&f.HTTPAddr, "http-addr", "127.0.0.1:8700", "`host:port` for clients")
+	fs.StringVar(&f.PeerAddr, "peer-addr", "127.0.0.1:8701", "`host:port` for Raft and calls between nodes")
+	fs.StringVar(&f.GossipAddr, "gossip-addr", "127.0.0.1:8702", "`host:port` for gossip, TCP and UDP")
+	fs.StringVar(&f.Advertise, "advertise", "", "`host` or IP that other nodes reach this one by (default that of --peer-addr)")
+	fs.IntVar(&f.BootstrapExpect, "bootstrap-expect", 0, "form the first cluster as soon as `N` nodes with this flag see each other; 0 = never")
+	fs.StringSliceVar(&f.Join, "join", nil, "gossip `addresses` of some nodes, comma-separated")
+	fs.BoolVar(&f.NonVoter, "non-voter", false, "serve clients, but take no part in elections and quorums")
+	fs.StringVar(&f.RaftLog, "raft-log", "wal", "how the Raft log is kept: wal or bolt")
+	fs.DurationVar(&f.Heartbeat, "heartbeat", time.Second, "Raft's heartbeat and election time-out")
+	fs.StringVar(&f.rootKeyFile, "root-key-file", "", "`file` with the cluster's root key, for the operator's API; or the key itself in "+envRootKey)
+	fs.StringVar(&f.KeyringFile, "keyring-file", "", "`file` with the keys that seal secrets")
+	fs.StringVar(&f.GossipKeyFile, "gossip-key-file", "", "`file` with the key that encrypts gossip: 16, 24 or 32 bytes in base64 or hexadecimal")
+	fs.StringVar(&f.PeerTLS.CA, "peer-ca", "", "`file` with the CA of the nodes' certificates")
+	fs.StringVar(&f.PeerTLS.Cert, "peer-cert", "", "`file` with this node's certificate for other nodes")
+	fs.StringVar(&f.PeerTLS.Key, "peer-key", "", "`file` with the key of --peer-cert")
+	fs.StringVar(&f.HTTPTLS.Cert, "tls-cert", "", "`file` with the certificate for clients: HTTPS instead of HTTP")
+	fs.StringVar(&f.HTTPTLS.Key, "tls-key", "", "`file` with the key of --tls-cert")
+	fs.BoolVar(&f.Insecure, "insecure", false, "talk to other machines without encryption between nodes")
+	fs.StringVar(&f.KVdbRateLimit, "kvdb-rate-limit", "off", "of the KVdb API, for each client address: off, document, or `limits` such as \"1000 per hour, 50 per second\"")
+	fs.IntVar(&f.KVdbMaxValue, "kvdb-max-value", 16384, "largest value of the KVdb API in `bytes`")
+	fs.StringVar(&f.KVdbCreate, "kvdb-create", "open", "who may create buckets: open (everybody) or root (the holder of the root key)")
+	fs.StringVar(&f.TrustedProxies, "trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For counts, comma-separated")
+	fs.StringVar(&f.PprofAddr, "pprof-addr", "", "`host:port` on loopback for Go's profiles (default none)")
+	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	fs.StringVar(&f.logFormat, "log-format", "auto", "text, json, or auto: text on a terminal, else json")
+	fs.BoolVar(&f.stopWithStdin, demo.StopWithStdin, false, "stop when standard input ends")
+	config.CallOnly(fs, demo.StopWithStdin)
+	if err := fs.MarkHidden(demo.StopWithStdin); err != nil {
+		panic(err) // the flag is one line above
+	}
+}
+
+func (a *app) newServe() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run one node", Args: takes(0, 0),
+		Long: `Run one node. Three nodes that name each other with --join and the same
+--bootstrap-expect form a cluster; a node started later with --join alone
+becomes a member by itself.
+
+SIGTERM and SIGINT stop gracefully, a second one at once. SIGHUP reads the log
+level and the HTTP certificate again.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			if f.stopWithStdin {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithCancel(ctx)
+				defer cancel()
+				go func() { // ends with the process
+					_, _ = io.Copy(io.Discard, a.env.Stdin)
+					cancel()
+				}()
+			}
+			return a.serve(ctx, &f)
+		},
+	}
+	f.add(cmd.Flags())
+	return cmd
+}
+
+func (a *app) serve(ctx context.Context, f *serveFlags) error {
+	if f.ID == "" || f.DataDir == "" {
+		return usagef("--id and --data-dir are needed; to try things out: covey dev")
+	}
+	var level slog.LevelVar
+	log, err := a.logger(f.logLevel, f.logFormat, &level)
+	if err != nil {
+		return err
+	}
+	conn := connection{rootKeyFile: f.rootKeyFile}
+	if f.RootKey, err = conn.secret(a, "root-key-file", f.rootKeyFile, envRootKey); err != nil {
+		return err
+	}
+	f.Release, f.Log = a.env.Version, log
+	s, err := server.Open(ctx, f.Config)
+	if err != nil {
+		return err
+	}
+	defer a.onHangup(func() { a.reload(s, &level, log) })()
+	return s.Run(ctx)
+}
+
+// reload does what SIGHUP asks for.
+func (a *app) reload(s *server.Server, level *slog.LevelVar, log *slog.Logger) {
+	var f serveFlags
+	fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	fs.ParseErrorsAllowlist.UnknownFlags = true // those of the root command
+	f.add(fs)
+	err := fs.Parse(a.args)
+	if err == nil {
+		err = a.fill(fs)
+	}
+	if err == nil {
+		err = level.UnmarshalText([]byte(f.logLevel))
+	}
+	if err != nil {
+		log.Error("settings were not read again", "err", err)
+	}
+	if err := s.Reload(); err != nil {
+		log.Error("the certificate was not read again", "err", err)
+		return
+	}
+	log.Info("read again: log level and certificate", "level", level.Level())
+}
+
+// onHangup calls f at each SIGHUP until the returned function is called.
+func (a *app) onHangup(f func()) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	done := make(chan struct{})
+	signal.Notify(hangups, hangup...)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-hangups:
+				f()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		close(done)
+		<-ended
+	}
+}
+
+// logger returns a logger on stderr whose level can be changed.
+func (a *app) logger(level, format string, to *slog.LevelVar) (*slog.Logger, error) {
+	if err := to.UnmarshalText([]byte(level)); err != nil {
+		return nil, usagef("--log-level %q is none of debug, info, warn, error", level)
+	}
+	switch {
+	case format == "json" || format == "auto" && !a.env.StderrTerminal:
+		return slog.New(slog.NewJSONHandler(a.env.Stderr, &slog.HandlerOptions{Level: to})), nil
+	case format == "text" || format == "auto":
+		return slog.New(tint.NewHandler(a.env.Stderr, &tint.Options{
+			Level: to, TimeFormat: time.StampMilli, NoColor: !a.env.StderrTerminal || !a.color(),
+		})), nil
+	}
+	return nil, usagef("--log-format %q is none of text, json, auto", format)
+}

@@ -1,0 +1,10 @@
+package demo
+
+import "syscall"
+
+// procAttr puts a child into a process group of its own, so that Ctrl-C in the
+// terminal reaches only the parent, which stops the children in its own way;
+// and asks the kernel to end the child when the parent is gone.
+func procAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+}

@@ -1,0 +1,279 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coveydb/covey/internal/seal"
+)
+
+func single(t *testing.T) Config {
+	t.Helper()
+	dir := t.TempDir()
+	keyring := filepath.Join(dir, "keyring.json")
+	if _, err := seal.Create(keyring); err != nil {
+		t.Fatal(err)
+	}
+	return Config{
+		ID: "n1", DataDir: filepath.Join(dir, "data"), Release: "test", BootstrapExpect: 1, KeyringFile: keyring,
+		HTTPAddr: "127.0.0.1:0", PeerAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0",
+		RootKey: "root", Heartbeat: 200 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// start opens and runs a server; the returned function stops it.
+func start(t *testing.T, cfg Config) (*Server, func() error) {
+	t.Helper()
+	s, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	stopped := false
+	stop := func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		return <-done
+	}
+	t.Cleanup(func() { stop() })
+	wait, end := context.WithTimeout(t.Context(), 30*time.Second)
+	defer end()
+	if err := s.WaitReady(wait); err != nil {
+		t.Fatal(err)
+	}
+	return s, stop
+}
+
+func call(t *testing.T, c *http.Client, method, url, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+func TestSingleNodeServesStopsAndHasItsDataAgain(t *testing.T) {
+	cfg := single(t)
+	s, stop := start(t, cfg)
+	_, bucket := call(t, http.DefaultClient, "POST", s.URL()+"/", "signing_key=k&secret_key=s")
+	if code, text := call(t, http.DefaultClient, "PUT", s.URL()+"/"+bucket+"/k", "v"); code != 200 {
+		t.Fatalf("set: %d %s", code, text)
+	}
+	if code, text := call(t, http.DefaultClient, "GET", s.URL()+"/metrics", ""); code != 200 ||
+		!strings.Contains(text, `covey_build_info{release="test"} 1`) || !strings.Contains(text, "process_cpu_seconds_total") {
+		t.Errorf("metrics: %d\n%.500s", code, text)
+	}
+
+	other := cfg
+	other.DataDir, other.HTTPAddr = t.TempDir(), s.Addr()
+	if _, err := Open(t.Context(), other); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a second server on the same port: %v", err)
+	}
+	if err := stop(); err != nil {
+		t.Fatalf("stop: %v", err)
+	}
+
+	s, _ = start(t, cfg)
+	if code, text := call(t, http.DefaultClient, "GET", s.URL()+"/"+bucket+"/k", ""); code != 200 || text != "v" {
+		t.Errorf("after a restart: %d %q", code, text)
+	}
+}
+
+func TestDataFolderOfAnotherNodeIsRefused(t *testing.T) {
+	cfg := single(t)
+	_, stop := start(t, cfg)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.ID = "n2"
+	if _, err := Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), `belongs to node "n1"`) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestBadConfigsAreRefusedByTheNameOfTheFlag(t *testing.T) {
+	dir := t.TempDir()
+	rubbish := filepath.Join(dir, "rubbish")
+	if err := os.WriteFile(rubbish, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		change func(*Config)
+		says   string
+	}{
+		"peers on a network":     {func(c *Config) { c.PeerAddr = "0.0.0.0:0" }, "--peer-ca"},
+		"peers on a name":        {func(c *Config) { c.PeerAddr = "node.example:1" }, "--insecure"},
+		"gossip on a network":    {func(c *Config) { c.GossipAddr = "[::]:0" }, "--gossip-key-file"},
+		"log store":              {func(c *Config) { c.RaftLog = "sqlite" }, "--raft-log"},
+		"who creates":            {func(c *Config) { c.KVdbCreate = "nobody" }, "--kvdb-create"},
+		"root creates, no key":   {func(c *Config) { c.KVdbCreate, c.RootKey = "root", "" }, "--root-key-file"},
+		"rate limit":             {func(c *Config) { c.KVdbRateLimit = "many per day" }, "--kvdb-rate-limit"},
+		"proxies":                {func(c *Config) { c.TrustedProxies = "everyone" }, "--trusted-proxies"},
+		"keyring":                {func(c *Config) { c.KeyringFile = rubbish }, "--keyring-file"},
+		"gossip key":             {func(c *Config) { c.GossipKeyFile = rubbish }, "--gossip-key-file"},
+		"half of peer TLS":       {func(c *Config) { c.PeerTLS.CA = rubbish }, "belong together"},
+		"peer CA":                {func(c *Config) { c.PeerTLS = TLSFiles{rubbish, rubbish, rubbish} }, "--peer-ca"},
+		"half of TLS":            {func(c *Config) { c.HTTPTLS.Key = rubbish }, "belong together"},
+		"certificate":            {func(c *Config) { c.HTTPTLS = TLSFiles{"", rubbish, rubbish} }, "--tls-cert"},
+		"profiles on a network":  {func(c *Config) { c.PprofAddr = "0.0.0.0:0" }, "--pprof-addr"},
+		"address":                {func(c *Config) { c.HTTPAddr = "nonsense" }, "--http-addr"},
+		"largest value":          {func(c *Config) { c.KVdbMaxValue = -1 }, "--kvdb-max-value"},
+		"no id":                  {func(c *Config) { c.ID = "" }, "--id"},
+		"folder is not a folder": {func(c *Config) { c.DataDir = rubbish }, "data folder"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			cfg := single(t)
+			tt.change(&cfg)
+			if _, err := Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("err = %v, want one that names %s", err, tt.says)
+			}
+		})
+	}
+}
+
+func TestExposureIsAllowedWithKeysOrByWord(t *testing.T) {
+	keys := TLSFiles{CA: "a", Cert: "b", Key: "c"}
+	for name, c := range map[string]Config{
+		"loopback": {PeerAddr: "127.0.0.1:1", GossipAddr: "localhost:2"},
+		"IPv6":     {PeerAddr: "[::1]:1", GossipAddr: "[::1]:2"},
+		"keys":     {PeerAddr: "10.0.0.1:1", GossipAddr: "10.0.0.1:2", PeerTLS: keys, GossipKeyFile: "k"},
+		"insecure": {PeerAddr: "10.0.0.1:1", GossipAddr: "10.0.0.1:2", Insecure: true},
+	} {
+		if err := c.checkExposure(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestGossipKeyIsReadInItsForms(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	for text, want := range map[string]int{
+		strings.Repeat("ab", 16):                       16,
+		strings.Repeat("ab", 32) + "\n":                32,
+		"AAECAwQFBgcICQoLDA0ODw==":                     16,
+		"AAECAwQFBgcICQoLDA0ODxAREhMUFRYX":             24,
+		"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=": 32,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if key, err := readGossipKey(path); len(key) != want || err != nil {
+			t.Errorf("%q is a key of %d bytes, %v; want %d", text, len(key), err, want)
+		}
+	}
+}
+
+// selfSigned writes a certificate for 127.0.0.1 and returns it.
+func selfSigned(t *testing.T, dir string, serial int64) (files TLSFiles, cert []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	cert, err = x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = TLSFiles{CA: filepath.Join(dir, "cert"), Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key")}
+	for path, block := range map[string]*pem.Block{files.Cert: {Type: "CERTIFICATE", Bytes: cert}, files.Key: {Type: "PRIVATE KEY", Bytes: der}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files, cert
+}
+
+func TestHTTPSCertificateIsReadAgain(t *testing.T) {
+	cfg, dir := single(t), t.TempDir()
+	files, first := selfSigned(t, dir, 1)
+	cfg.HTTPTLS = TLSFiles{Cert: files.Cert, Key: files.Key}
+	s, _ := start(t, cfg)
+	if !strings.HasPrefix(s.URL(), "https://") {
+		t.Fatalf("URL = %s", s.URL())
+	}
+	served := func() []byte {
+		conn, err := tls.Dial("tcp", s.Addr(), &tls.Config{InsecureSkipVerify: true}) // the test compares the certificate itself
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].Raw
+	}
+	if !bytes.Equal(served(), first) {
+		t.Error("another certificate is served")
+	}
+	_, second := selfSigned(t, dir, 2)
+	if err := s.Reload(); err != nil || !bytes.Equal(served(), second) {
+		t.Errorf("the new certificate is not served (%v)", err)
+	}
+	if err := os.WriteFile(files.Cert, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reload(); err == nil || !bytes.Equal(served(), second) {
+		t.Errorf("a bad file took the certificate away (%v)", err)
+	}
+}
+
+func TestPeersWithCertificatesFormACluster(t *testing.T) {
+	cfg := single(t)
+	cfg.PeerTLS, _ = selfSigned(t, t.TempDir(), 1)
+	s, _ := start(t, cfg)
+	if conn, err := tls.Dial("tcp", s.node.PeerAddr(), &tls.Config{InsecureSkipVerify: true}); err == nil {
+		// With TLS 1.3 the refusal of a missing certificate comes with the first read.
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := conn.Read(make([]byte, 1)); err == nil || err == io.EOF {
+			t.Errorf("a peer without a certificate was let in: %v", err)
+		}
+		conn.Close()
+	}
+}
+
+func TestProfilesAreServedOnLoopback(t *testing.T) {
+	cfg := single(t)
+	cfg.PprofAddr = "127.0.0.1:0"
+	s, _ := start(t, cfg)
+	if code, text := call(t, http.DefaultClient, "GET", "http://"+s.profiles.Addr().String()+"/debug/pprof/cmdline", ""); code != 200 || text == "" {
+		t.Errorf("%d %q", code, text)
+	}
+}

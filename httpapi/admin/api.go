@@ -1,0 +1,142 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coveydb/covey/cluster"
+	"github.com/coveydb/covey/httpapi/web"
+	"github.com/coveydb/covey/internal/auth"
+	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/layer/bucket"
+	"github.com/gorilla/mux"
+)
+
+// Cluster is what the API asks a node. Both calls must be safe for concurrent
+// use and end soon after ctx does.
+type Cluster interface {
+	Status(ctx context.Context) (cluster.Status, error)
+	Checks(ctx context.Context) []cluster.Check
+}
+
+const (
+	defaultWait = 10 * time.Second
+	// checkTime is short, because load balancers give up on a probe soon.
+	checkTime = 2 * time.Second
+)
+
+// Config is what the API needs. Cluster, DB and Buckets are required.
+type Config struct {
+	Cluster Cluster
+	DB      *kv.DB
+	Buckets *bucket.Buckets
+	Root    *auth.RootKey // nil: everything under /cluster is refused
+	Wait    time.Duration // how long a request waits for a leader and a quorum; 0 = 10 s
+	Proxies web.Proxies
+	Metrics *web.Metrics // nil = none
+	Log     *slog.Logger // nil = slog.Default()
+}
+
+type api struct{ Config }
+
+// New returns the API's handler, for the paths /livez, /readyz and /cluster. It
+// is safe for concurrent use.
+func New(c Config) http.Handler {
+	if c.Wait <= 0 {
+		c.Wait = defaultWait
+	}
+	a := &api{c}
+	plumbing := &web.API{Name: "admin", Answer: Answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies}
+	routes := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	routes.Path("/livez").Handler(plumbing.Handler(reading(a.live)))
+	routes.Path("/readyz").Handler(plumbing.Handler(reading(a.ready)))
+	routes.Path("/cluster/status").Handler(plumbing.Handler(a.operator(reading(a.status))))
+	routes.Path("/cluster/buckets").Handler(plumbing.Handler(a.operator(reading(a.buckets))))
+	routes.NotFoundHandler = plumbing.Handler(NotFound)
+	return routes
+}
+
+// NotFound is the handler of paths that nothing serves.
+func NotFound(http.ResponseWriter, *http.Request) error {
+	return errs.E(errs.NotFound, "nothing is served under this path")
+}
+
+// Answer writes an error as JSON.
+func Answer(w http.ResponseWriter, _ *http.Request, f web.Failure) {
+	h := w.Header()
+	switch f.Status {
+	case http.StatusMethodNotAllowed:
+		h.Set("Allow", f.Allow)
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", "1")
+	case http.StatusGatewayTimeout:
+		h.Set("Covey-Outcome", "unknown")
+	}
+	type failure struct {
+		Code      string            `json:"code"`
+		Message   string            `json:"message"`
+		Fields    map[string]string `json:"fields,omitempty"`
+		RequestID string            `json:"request_id"`
+	}
+	body := map[string]failure{"error": {strings.ReplaceAll(f.Kind.String(), " ", "_"), f.Reason, f.Fields, f.RequestID}}
+	_ = writeJSON(w, f.Status, body)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	p, err := json.Marshal(v)
+	if err != nil {
+		return errs.E(errs.Internal, "encode an answer: %w", err)
+	}
+	write(w, status, "application/json", append(p, '\n'))
+	return nil
+}
+
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that left needs no answer
+}
+
+const readMethods = "GET, HEAD, OPTIONS"
+
+// reading lets only methods pass that change nothing.
+func reading(h web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		switch r.Method {
+		case http.MethodGet, http.MethodHead:
+			return h(w, r)
+		case http.MethodOptions:
+			w.Header().Set("Allow", readMethods)
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+		return web.WrongMethod(readMethods)
+	}
+}
+
+// operator lets only the holder of the root key pass. Unlike the APIs of
+// clients it takes no credential from the query, where it would end up in the
+// logs of proxies.
+func (a *api) operator(h web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		switch cred := web.Credential(r, nil); {
+		case a.Root == nil:
+			return errs.E(errs.Forbidden, "this node has no root key: start it with --root-key-file")
+		case cred.None():
+			return errs.E(errs.Unauthenticated, "send the cluster's root key as Authorization: Bearer KEY")
+		case !a.Root.Match(cred):
+			return errs.E(errs.Unauthenticated, "the credential is not the cluster's root key")
+		}
+		return h(w, r)
+	}
+}

@@ -1,0 +1,109 @@
+package httpapi
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coveydb/covey/httpapi/admin"
+	"github.com/coveydb/covey/httpapi/kvdb"
+	"github.com/coveydb/covey/httpapi/web"
+	"github.com/coveydb/covey/internal/auth"
+	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/layer/bucket"
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Config is what the APIs need. Cluster, DB, Buckets and Registry are
+// required; zero values of the others are the defaults.
+type Config struct {
+	Cluster  admin.Cluster
+	DB       *kv.DB
+	Buckets  *bucket.Buckets
+	Registry *prometheus.Registry // its series are served under /metrics, and HTTP's are added
+	Root     *auth.RootKey        // the operator's key; nil: the operator API is refused
+
+	KVdbRateLimits web.Limits    // for each client; none by default
+	Proxies        web.Proxies   // trusted to name their clients; none by default
+	Wait           time.Duration // how long a request waits for a leader and a quorum; 0 = 10 s
+	Log            *slog.Logger  // nil = slog.Default()
+}
+
+// The first segments of paths and whom they belong to; every other one is a
+// bucket, or the root. None of these words can be a bucket's id.
+var (
+	adminSegments   = segments("cluster", "livez", "readyz")
+	metricsSegments = segments("metrics")
+
+	// Reserved words of APIs that this release does not serve.
+	reservedSegments = segments(
+		"controller", "database", "execute", "informations", // KOT
+		"rest", "media", "mail", "auth", "realtime", "assets", "appdeploy", "static", "views", // RestDB
+		"api", "health", "admin", // KeyNest
+		"console", "debug", "-", "docs", // Covey's own
+	)
+)
+
+func segments(words ...string) map[string]bool {
+	set := make(map[string]bool, len(words))
+	for _, w := range words {
+		set[w] = true
+	}
+	return set
+}
+
+// New mounts the APIs. The handler is safe for concurrent use.
+func New(c Config) http.Handler {
+	metrics := web.NewMetrics(c.Registry)
+	own := func(name string, h web.Handler) http.Handler {
+		plumbing := &web.API{Name: name, Answer: admin.Answer, Log: c.Log, Metrics: metrics, Proxies: c.Proxies}
+		return plumbing.Handler(h)
+	}
+	// The routes match on whole segments with a look-up, not with patterns:
+	// keys and values pass here, and a pattern would cost them microseconds.
+	routes := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	routes.MatcherFunc(firstIn(adminSegments)).Handler(admin.New(admin.Config{
+		Cluster: c.Cluster, DB: c.DB, Buckets: c.Buckets, Root: c.Root,
+		Wait: c.Wait, Proxies: c.Proxies, Metrics: metrics, Log: c.Log,
+	}))
+	routes.MatcherFunc(firstIn(metricsSegments)).Handler(own("metrics", serveMetrics(c.Registry)))
+	routes.MatcherFunc(firstIn(reservedSegments)).Handler(own("reserved", admin.NotFound))
+	routes.NewRoute().Handler(kvdb.New(kvdb.Config{
+		DB: c.DB, Buckets: c.Buckets, RateLimits: c.KVdbRateLimits, Proxies: c.Proxies,
+		Wait: c.Wait, Metrics: metrics, Log: c.Log,
+	}))
+	return routes
+}
+
+// firstIn matches paths whose first segment, as it was sent, is in set.
+func firstIn(set map[string]bool) mux.MatcherFunc {
+	return func(r *http.Request, _ *mux.RouteMatch) bool { return set[firstSegment(r.URL.EscapedPath())] }
+}
+
+func firstSegment(escaped string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(escaped, "/"), "/")
+	return first
+}
+
+// serveMetrics serves the registry under /metrics, to everybody: its series
+// hold no names, keys or values. An operator who wants it closed does that
+// where the port is opened.
+func serveMetrics(reg *prometheus.Registry) web.Handler {
+	h := promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.URL.EscapedPath() != "/metrics" {
+			return errs.E(errs.NotFound, "nothing is served under this path, try /metrics")
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			return web.WrongMethod("GET, HEAD")
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		h.ServeHTTP(w, r)
+		return nil
+	}
+}

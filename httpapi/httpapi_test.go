@@ -1,0 +1,284 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coveydb/covey/cluster"
+	"github.com/coveydb/covey/internal/auth"
+	"github.com/coveydb/covey/kv/kvtest"
+	"github.com/coveydb/covey/layer/bucket"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type fakeCluster struct{}
+
+func (fakeCluster) Status(context.Context) (cluster.Status, error) {
+	return cluster.Status{ID: "n1"}, nil
+}
+func (fakeCluster) Checks(context.Context) []cluster.Check { return nil }
+
+func newHandler(t testing.TB) http.Handler {
+	t.Helper()
+	root := auth.NewRootKey("root")
+	buckets, err := bucket.New(bucket.Config{Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(Config{
+		Cluster: fakeCluster{}, DB: kvtest.New(t).DB, Buckets: buckets, Root: root,
+		Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+	})
+}
+
+func TestTheFirstSegmentChoosesTheAPI(t *testing.T) {
+	h := newHandler(t)
+	const kvdb, operator = "text/plain; charset=utf-8", "application/json"
+	type row struct {
+		path, contentType string
+		code              int
+	}
+	rows := []row{
+		{"/", kvdb, 200}, {"//", kvdb, 404}, {"//cluster/status", kvdb, 404}, {"/unknown/k", kvdb, 404}, {"/unknown", kvdb, 404},
+		{"/%63luster/status", kvdb, 404}, {"/clusters", kvdb, 404}, {"/Metrics", kvdb, 404}, {"/metricsx/k", kvdb, 404}, {"/./metrics", kvdb, 404},
+		{"/livez", kvdb, 200}, {"/readyz", kvdb, 200}, {"/cluster/status", operator, 401}, {"/cluster", operator, 404}, {"/cluster/../livez", operator, 404},
+		{"/metrics/", operator, 404}, {"/metrics/x", operator, 404},
+	}
+	for segment := range reservedSegments {
+		rows = append(rows, row{"/" + segment, operator, 404}, row{"/" + segment + "/", operator, 404}, row{"/" + segment + "/x/y", operator, 404})
+	}
+	for _, tt := range rows {
+		r := httptest.NewRequest("GET", "http://covey.test"+tt.path, nil)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != tt.code || w.Header().Get("Content-Type") != tt.contentType {
+			t.Errorf("%s: got %d of %q, want %d of %q", tt.path, w.Code, w.Header().Get("Content-Type"), tt.code, tt.contentType)
+		}
+		if w.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: without nosniff", tt.path)
+		}
+	}
+}
+
+func TestNoRedirects(t *testing.T) {
+	h := newHandler(t)
+	for _, path := range []string{"//a", "/a//b", "/a/../b", "/a/./b/", "/cluster//status", "/livez/", "/metrics//", "/rest//x"} {
+		for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(method, "http://covey.test"+path, nil))
+			if w.Code >= 300 && w.Code < 400 || w.Header().Get("Location") != "" {
+				t.Errorf("%s %s: redirected with %d", method, path, w.Code)
+			}
+		}
+	}
+}
+
+func TestReservedWordsAreNoBuckets(t *testing.T) {
+	for _, set := range []map[string]bool{adminSegments, metricsSegments, reservedSegments} {
+		for word := range set {
+			if bucket.ValidName(word) {
+				t.Errorf("a bucket could be called %s, and nobody would reach it", word)
+			}
+		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	h := newHandler(t)
+	do := func(method, path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		return w
+	}
+	do("GET", "/secret-bucket-name/k")
+	w := do("GET", "/metrics")
+	for _, want := range []string{`covey_http_requests_total{api="kvdb",code="404",method="GET"} 1`, `covey_http_request_seconds_count{api="kvdb"} 1`} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
+	if strings.Contains(w.Body.String(), "secret-bucket-name") {
+		t.Error("metrics name a bucket")
+	}
+	if w := do("POST", "/metrics"); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: %d", w.Code)
+	}
+}
+
+// running is a Server on loopback with short limits.
+type running struct {
+	t    *testing.T
+	addr string
+	stop func() error
+}
+
+func run(t *testing.T, h http.Handler) *running {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const short = 150 * time.Millisecond
+	s := NewServer(h, Timeouts{Header: short, Read: 2 * short, Write: 2 * short, Idle: short, Drain: 2 * time.Second}, nil, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l) }()
+	stopped := false
+	r := &running{t: t, addr: l.Addr().String()}
+	r.stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		return <-done
+	}
+	t.Cleanup(func() {
+		if err := r.stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	return r
+}
+
+func (r *running) dial() net.Conn {
+	r.t.Helper()
+	c, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second)) // a failing test must end
+	return c
+}
+
+func TestSlowAndBrokenClientsLeaveNothingBehind(t *testing.T) {
+	h := newHandler(t)
+	r := run(t, h)
+	create := r.dial()
+	fmt.Fprintf(create, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(create), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	id := string(body)
+	before := runtime.NumGoroutine()
+	for name, send := range map[string]string{
+		"a header that never ends": "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+		"a body that never ends":   "PUT /" + id + "/k HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc",
+		"chunks that never end":    "PUT /" + id + "/k HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+		"an idle connection":       "",
+		"idle after a request":     "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := r.dial()
+			io.WriteString(c, send)
+			if _, err := io.Copy(io.Discard, c); err != nil { // ends when the server hangs up
+				t.Errorf("the server did not end the connection: %v", err)
+			}
+		})
+	}
+	t.Run("a body that is cut off", func(t *testing.T) {
+		c := r.dial()
+		fmt.Fprintf(c, "PUT /%s/k HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc", id)
+		c.(*net.TCPConn).CloseWrite()
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || resp.StatusCode != 400 {
+			t.Errorf("got %v, %v, want 400", resp, err)
+		}
+	})
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/"+id+"/k", nil))
+	if w.Code != 404 {
+		t.Errorf("half a body was stored: %d %q", w.Code, w.Body)
+	}
+	noMoreGoroutines(t, before)
+}
+
+// noMoreGoroutines waits until there are at most n.
+func noMoreGoroutines(t *testing.T, n int) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(10 * time.Second)
+	for runtime.NumGoroutine() > n {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			buf := make([]byte, 1<<16)
+			t.Fatalf("%d goroutines, there were %d:\n%s", runtime.NumGoroutine(), n, buf[:runtime.Stack(buf, true)])
+		}
+	}
+}
+
+func TestTooLongHeaders(t *testing.T) {
+	r := run(t, newHandler(t))
+	c := r.dial()
+	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nX-Long: %s\r\n\r\n", strings.Repeat("x", maxHeader+8<<10))
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("got %v, %v", resp, err)
+	}
+}
+
+func TestOptionsStarIsAnswered(t *testing.T) {
+	r := run(t, newHandler(t))
+	c := r.dial()
+	fmt.Fprintf(c, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || resp.StatusCode != 204 || resp.Header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("got %v, %v", resp, err)
+	}
+}
+
+func TestStoppingLetsRequestsFinish(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	r := run(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(entered)
+		<-leave
+		io.WriteString(w, "done")
+	}))
+	c := r.dial()
+	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-entered
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.stop() }()
+	for { // until the listener is closed
+		probe, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			break
+		}
+		probe.Close()
+	}
+	close(leave)
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(resp.Body); string(body) != "done" || err != nil {
+		t.Errorf("the request under way got %q, %v", body, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+func BenchmarkDispatch(b *testing.B) {
+	h := newHandler(b)
+	r := httptest.NewRequest("GET", "/no-such-bucket!/k", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}

@@ -1,0 +1,141 @@
+package web
+
+import (
+	"container/list"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Limiter counts requests of each client in fixed windows. A client is an IPv4
+// address or an IPv6 /64, which is what one customer usually holds. A window
+// opens with a client's first request. Requests over a limit are not counted.
+//
+// Memory is bounded: at most maxClients are remembered, and the one that has
+// been silent longest is forgotten first. Counters are this process's own. A
+// nil *Limiter limits nothing. Safe for concurrent use.
+type Limiter struct {
+	limits     Limits
+	maxClients int
+
+	mu      sync.Mutex
+	clients map[netip.Addr]*list.Element // of *clientCount
+	recent  *list.List                   // the latest client in front
+}
+
+type clientCount struct {
+	addr    netip.Addr
+	windows [maxLimits]window
+}
+
+type window struct {
+	ends  time.Time
+	count int
+}
+
+// DefaultClients is how many clients a Limiter remembers: some 30 MiB when full.
+const DefaultClients = 100_000
+
+// NewLimiter returns a limiter for limits, or nil if there are none.
+func NewLimiter(limits Limits, maxClients int) *Limiter {
+	if len(limits) == 0 {
+		return nil
+	}
+	return &Limiter{
+		limits: limits[:min(len(limits), maxLimits)], maxClients: max(maxClients, 1),
+		clients: make(map[netip.Addr]*list.Element), recent: list.New(),
+	}
+}
+
+// Verdict is what a Limiter says about a request: the state of the tightest of
+// its limits.
+type Verdict struct {
+	OK        bool
+	Limit     int
+	Remaining int
+	Reset     time.Time // when the window ends; never before the request
+}
+
+// Take counts a request of client at now, and says whether it may pass.
+func (l *Limiter) Take(client netip.Addr, now time.Time) Verdict { return l.judge(client, now, true) }
+
+// Peek says what Take would leave untouched: the client's state without
+// counting a request.
+func (l *Limiter) Peek(client netip.Addr, now time.Time) Verdict { return l.judge(client, now, false) }
+
+func (l *Limiter) judge(client netip.Addr, now time.Time, count bool) Verdict {
+	if l == nil {
+		return Verdict{OK: true}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.client(site(client))
+	pass := true
+	for i, limit := range l.limits {
+		w := &c.windows[i]
+		// The second half closes windows that a step of the clock put far ahead.
+		if !now.Before(w.ends) || w.ends.Sub(now) > limit.Window {
+			*w = window{ends: now.Add(limit.Window)}
+		}
+		pass = pass && w.count < limit.N
+	}
+	if pass && count {
+		for i := range l.limits {
+			c.windows[i].count++
+		}
+	}
+	return l.tightest(c, pass)
+}
+
+// tightest picks the limit with the fewest requests left; among equals the one
+// that resets last, since until then a refused client stays refused.
+func (l *Limiter) tightest(c *clientCount, pass bool) Verdict {
+	v := Verdict{OK: pass}
+	for i, limit := range l.limits {
+		w := &c.windows[i]
+		left := limit.N - w.count
+		if i == 0 || left < v.Remaining || left == v.Remaining && w.ends.After(v.Reset) {
+			v.Limit, v.Remaining, v.Reset = limit.N, left, w.ends
+		}
+	}
+	return v
+}
+
+func (l *Limiter) client(addr netip.Addr) *clientCount {
+	if e := l.clients[addr]; e != nil {
+		l.recent.MoveToFront(e)
+		return e.Value.(*clientCount)
+	}
+	if l.recent.Len() >= l.maxClients {
+		oldest := l.recent.Back()
+		delete(l.clients, l.recent.Remove(oldest).(*clientCount).addr)
+	}
+	c := &clientCount{addr: addr}
+	l.clients[addr] = l.recent.PushFront(c)
+	return c
+}
+
+func site(a netip.Addr) netip.Addr {
+	if a.Is6() && !a.Is4In6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return a
+}
+
+// SetHeaders writes the X-Ratelimit headers, and Retry-After on a refusal.
+func (v Verdict) SetHeaders(h http.Header, now time.Time) {
+	reset := v.Reset.Unix()
+	if v.Reset.Nanosecond() > 0 {
+		reset++
+	}
+	h["X-Ratelimit-Limit"] = []string{strconv.Itoa(v.Limit)}
+	h["X-Ratelimit-Remaining"] = []string{strconv.Itoa(v.Remaining)}
+	h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(reset, 10)}
+	if !v.OK {
+		h["Retry-After"] = []string{strconv.FormatInt(max(reset-now.Unix(), 1), 10)}
+	}
+}

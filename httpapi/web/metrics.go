@@ -1,0 +1,100 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics counts requests. Its labels are bounded: api by the program, method
+// and code by this file; never a bucket, a key or an address.
+type Metrics struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	inFlight *prometheus.GaugeVec
+}
+
+// NewMetrics registers the series of the HTTP floor with reg. It panics if reg
+// has them already.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "covey_http_requests_total", Help: "Requests answered, by API, method and status code.",
+		}, []string{"api", "method", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "covey_http_request_seconds", Help: "Time from the request's header to the end of its answer, by API.",
+			Buckets:                     []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour,
+		}, []string{"api"}),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "covey_http_requests_in_flight", Help: "Requests being answered now, by API.",
+		}, []string{"api"}),
+	}
+	reg.MustRegister(m.requests, m.duration, m.inFlight)
+	return m
+}
+
+// methodLabels are the methods that metrics tell apart; the last stands for
+// every other.
+var methodLabels = [...]string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, "other",
+}
+
+const (
+	minCode = 100
+	codes   = 500
+)
+
+// series are the metrics of one API. Counters are looked up once for each
+// method and code and then kept, because a look-up by label costs more than
+// the count.
+type series struct {
+	name     string
+	vec      *prometheus.CounterVec
+	duration prometheus.Observer
+	inFlight prometheus.Gauge
+	counters [len(methodLabels)][codes]atomic.Pointer[prometheus.Counter]
+}
+
+// series returns nil, whose methods do nothing, if m is nil.
+func (m *Metrics) series(api string) *series {
+	if m == nil {
+		return nil
+	}
+	return &series{
+		name: api, vec: m.requests,
+		duration: m.duration.WithLabelValues(api), inFlight: m.inFlight.WithLabelValues(api),
+	}
+}
+
+func (s *series) begin() {
+	if s != nil {
+		s.inFlight.Inc()
+	}
+}
+
+func (s *series) end(method string, code int, took time.Duration) {
+	if s == nil {
+		return
+	}
+	s.inFlight.Dec()
+	s.duration.Observe(took.Seconds())
+	m := 0
+	for m < len(methodLabels)-1 && methodLabels[m] != method {
+		m++
+	}
+	if code < minCode || code >= minCode+codes {
+		code = http.StatusInternalServerError
+	}
+	slot := &s.counters[m][code-minCode]
+	c := slot.Load()
+	if c == nil {
+		fresh := s.vec.WithLabelValues(s.name, methodLabels[m], strconv.Itoa(code))
+		slot.Store(&fresh)
+		c = &fresh
+	}
+	(*c).Inc()
+}

@@ -1,0 +1,128 @@
+package seal
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/coveydb/covey/internal/errs"
+)
+
+const (
+	format1   = 1
+	keySize   = 32 // AES-256
+	nonceSize = 12
+	tagSize   = 16
+	maxID     = 32
+)
+
+// A Keyring seals and opens secrets. It is immutable and safe for concurrent
+// use. A nil *Keyring is a node without one: its methods return errs.Invalid
+// with a text that says what to do.
+type Keyring struct {
+	primary string
+	keys    map[string]cipher.AEAD
+}
+
+func newKeyring(primary string, keys map[string][]byte) (*Keyring, error) {
+	k := &Keyring{primary: primary, keys: make(map[string]cipher.AEAD, len(keys))}
+	for id, key := range keys {
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			return nil, errs.E(errs.Internal, "keyring: key %s: %w", id, err)
+		}
+		k.keys[id], err = cipher.NewGCM(block)
+		if err != nil {
+			return nil, errs.E(errs.Internal, "keyring: key %s: %w", id, err)
+		}
+	}
+	return k, nil
+}
+
+// Seal encrypts plain for one place with the primary key. The same plain
+// seals differently each time, so call it before a transaction, not in its
+// closure. One key may seal 2^32 secrets.
+func (k *Keyring) Seal(plain, place []byte) ([]byte, error) {
+	if k == nil {
+		return nil, errNoKeyring()
+	}
+	head := make([]byte, 0, 2+len(k.primary)+nonceSize+len(plain)+tagSize)
+	head = append(head, format1, byte(len(k.primary)))
+	head = append(head, k.primary...)
+	nonce := head[len(head) : len(head)+nonceSize]
+	_, _ = rand.Read(nonce) // documented never to return an error
+	return k.keys[k.primary].Seal(head[:len(head)+nonceSize], nonce, plain, bind(head, place)), nil
+}
+
+// Open decrypts what Seal returned for the same place. Bytes that were
+// changed, or moved from another place, are errs.Internal, and so is a key
+// that the keyring does not hold; the error names the key's id.
+func (k *Keyring) Open(sealed, place []byte) ([]byte, error) {
+	if k == nil {
+		return nil, errNoKeyring()
+	}
+	id, rest, ok := parse(sealed)
+	if !ok {
+		return nil, errs.E(errs.Internal, "sealed bytes are damaged or of a newer format")
+	}
+	aead, ok := k.keys[id]
+	if !ok {
+		return nil, errs.E(errs.Internal, "sealed with key %q, which the keyring does not hold; start every node with the same keyring file", id)
+	}
+	head := sealed[:len(sealed)-len(rest)]
+	plain, err := aead.Open(nil, rest[:nonceSize], rest[nonceSize:], bind(head, place))
+	if err != nil {
+		return nil, errs.E(errs.Internal, "sealed bytes do not open with key %q: damaged, or moved from another place", id)
+	}
+	return plain, nil
+}
+
+// parse splits sealed into the key's id and what follows it: nonce,
+// ciphertext and tag.
+func parse(sealed []byte) (id string, rest []byte, ok bool) {
+	if len(sealed) < 2 || sealed[0] != format1 {
+		return "", nil, false
+	}
+	n := int(sealed[1])
+	rest = sealed[2:]
+	if n == 0 || n > maxID || len(rest) < n+nonceSize+tagSize || !validID(string(rest[:n])) {
+		return "", nil, false
+	}
+	return string(rest[:n]), rest[n:], true
+}
+
+// bind returns the additional data: the header, whose length it states itself,
+// and the place.
+func bind(head, place []byte) []byte {
+	return append(append(make([]byte, 0, len(head)+len(place)), head...), place...)
+}
+
+func validID(id string) bool {
+	if id == "" || len(id) > maxID {
+		return false
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func errNoKeyring() error {
+	return errs.E(errs.Invalid, "this node has no keyring to seal secrets with; start every node with the same --keyring-file")
+}
+
+// String returns a placeholder, so that a printed struct shows no key.
+func (k *Keyring) String() string { return "[keyring]" }
+
+// Format prints what String returns, whatever the verb.
+func (k *Keyring) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, k.String()) }
+
+// LogValue returns what String does, for log/slog.
+func (k *Keyring) LogValue() slog.Value { return slog.StringValue(k.String()) }
