@@ -1,7 +1,6 @@
 package fsm
 
 import (
-	"crypto/sha256"
 	"fmt"
 
 	"github.com/coveydb/covey/fsm/command"
@@ -88,7 +87,8 @@ func (a *applier) entry(e Entry) ([]command.Result, error) {
 // extendChain hashes an entry and its results into the chain. The wording of a
 // refusal stays out, so that a release may change it.
 func (a *applier) extendChain(entry []byte, results []command.Result) {
-	h := sha256.New()
+	h := a.m.hash
+	h.Reset()
 	h.Write(a.st.Chain[:])
 	h.Write(entry)
 	buf := a.m.scratch[:0]
@@ -150,12 +150,12 @@ func (a *applier) command(c *command.Command) (command.Result, error) {
 }
 
 func (a *applier) remember(id command.ID, res *command.Result) {
-	var key [9]byte
 	buf := append(a.m.scratch[:0], id[:]...)
 	buf = res.Append(buf)
 	a.m.scratch = buf
 	a.m.ring.put(id, res.Version)
-	a.b.Set(appendIDKey(key[:0], res.Version%a.st.Ring), buf)
+	a.m.key = appendIDKey(a.m.key[:0], res.Version%a.st.Ring)
+	a.b.Set(a.m.key, buf)
 }
 
 func (a *applier) remembered(id command.ID, version uint64) (command.Result, error) {

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -43,20 +45,34 @@ func benchApply(b *testing.B, entries, commands int, make func(i int, version ui
 		b.Run(where, func(b *testing.B) {
 			r := benchRig(b, where == "disk")
 			var done int
+			var cpu time.Duration
 			b.ReportAllocs()
 			b.ResetTimer()
 			for done < b.N {
 				b.StopTimer()
 				batch := benchBatch(r, entries, commands, done, make)
 				b.StartTimer()
+				before := cpuTime(b)
 				if _, err := r.m.Apply(batch); err != nil {
 					b.Fatal(err)
 				}
+				cpu += cpuTime(b) - before
 				done += entries * commands
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(done), "ns/command")
+			b.ReportMetric(float64(cpu.Nanoseconds())/float64(done), "cpu-ns/command")
 		})
 	}
+}
+
+// cpuTime is the processor time this process has used, flushes and collections
+// of garbage included. It says more than the clock on a machine that is shared.
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func benchBatch(r *rig, entries, commands, done int, make func(i int, version uint64) *command.Command) []Entry {

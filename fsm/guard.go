@@ -42,7 +42,7 @@ func (a *applier) guard(c *command.Command) (string, error) {
 }
 
 func (a *applier) pointUnchanged(r *command.Read, since uint64) (bool, error) {
-	h, err := a.head(r.Lo)
+	h, err := a.m.heads.head(a.b, r.Lo)
 	if err != nil {
 		return false, err
 	}
@@ -70,35 +70,4 @@ func (a *applier) spanUnchanged(r *command.Read, since uint64) (bool, error) {
 		}
 	}
 	return live == r.Live, it.Err()
-}
-
-// head is what the store knows of a key, without its value.
-type head struct {
-	exists  bool
-	version uint64
-	expiry  int64
-}
-
-func (h head) live(now int64) bool { return h.exists && liveAt(h.expiry, now) }
-
-func (a *applier) head(key []byte) (h head, err error) {
-	var buf [256]byte
-	_, err = a.b.View(appendDataKey(buf[:0], key), func(p []byte) error {
-		h.exists = true
-		h.version, h.expiry, _, err = decodeRecord(p)
-		return err
-	})
-	return h, err
-}
-
-// record reads key's whole record; the value is the caller's.
-func (a *applier) record(key []byte) (h head, value []byte, err error) {
-	var buf [256]byte
-	_, err = a.b.View(appendDataKey(buf[:0], key), func(p []byte) error {
-		h.exists = true
-		h.version, h.expiry, value, err = decodeRecord(p)
-		value = append([]byte{}, value...)
-		return err
-	})
-	return h, value, err
 }

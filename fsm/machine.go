@@ -2,7 +2,9 @@ package fsm
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"hash"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -22,7 +24,10 @@ type Machine struct {
 	// Owned by the applying goroutine.
 	st      State
 	ring    ring
+	heads   *heads
 	scratch []byte
+	key     []byte // scratch too
+	hash    hash.Hash
 	cmd     command.Command
 
 	version atomic.Uint64 // published
@@ -55,7 +60,7 @@ func Open(db *store.DB, o Options) (*Machine, error) {
 	case o.Ring > maxRing:
 		return nil, errs.E(errs.Invalid, "a ring of %d command ids, the limit is %d", o.Ring, maxRing)
 	}
-	m := &Machine{db: db, opts: o}
+	m := &Machine{db: db, opts: o, heads: newHeads(headSlots), hash: sha256.New()}
 	if err := m.load(o.Ring); err != nil {
 		return nil, err
 	}
@@ -203,6 +208,7 @@ func (m *Machine) Restore(r io.Reader) error {
 		return fmt.Errorf("fsm: install a snapshot: %w", err)
 	}
 	m.st, m.ring = in.st, g
+	m.heads.void()
 	m.publish()
 	return nil
 }

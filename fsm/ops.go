@@ -24,6 +24,7 @@ func (a *applier) ops(c *command.Command, res *command.Result) error {
 		case command.DeleteSpan:
 			lo, hi := dataSpan(o.Key, o.Hi)
 			a.b.DeleteSpan(lo, hi)
+			a.m.heads.void()
 		case command.Touch:
 			err = a.touch(o.Key, o.TTL)
 		case command.Reap:
@@ -41,7 +42,7 @@ func (a *applier) ops(c *command.Command, res *command.Result) error {
 
 // put writes a record, and keeps the expiry index in step with it.
 func (a *applier) put(key, value []byte, ttl int64) error {
-	old, err := a.head(key)
+	old, err := a.m.heads.head(a.b, key)
 	if err != nil {
 		return err
 	}
@@ -50,33 +51,49 @@ func (a *applier) put(key, value []byte, ttl int64) error {
 }
 
 func (a *applier) replace(old head, key, value []byte, expiry int64) {
-	var buf [256]byte
 	if old.exists && old.expiry != 0 && old.expiry != expiry {
-		a.b.Delete(appendExpiryKey(buf[:0], old.expiry, key))
+		a.b.Delete(a.expiryKey(old.expiry, key))
 	}
 	if expiry != 0 && (!old.exists || old.expiry != expiry) {
-		a.b.Set(appendExpiryKey(buf[:0], expiry, key), nil)
+		a.b.Set(a.expiryKey(expiry, key), nil)
 	}
 	rec := appendRecord(a.m.scratch[:0], a.st.Version, expiry, value)
 	a.m.scratch = rec
-	a.b.Set(appendDataKey(buf[:0], key), rec)
+	a.b.Set(a.dataKey(key), rec)
+	a.m.heads.note(key, head{exists: true, version: a.st.Version, expiry: expiry}, value)
+}
+
+// dataKey and expiryKey make a key that is valid until the next one is made.
+func (a *applier) dataKey(key []byte) []byte {
+	a.m.key = appendDataKey(a.m.key[:0], key)
+	return a.m.key
+}
+
+func (a *applier) expiryKey(expiry int64, key []byte) []byte {
+	a.m.key = appendExpiryKey(a.m.key[:0], expiry, key)
+	return a.m.key
 }
 
 func (a *applier) delete(key []byte) error {
-	old, err := a.head(key)
+	old, err := a.m.heads.head(a.b, key)
 	if err != nil || !old.exists {
 		return err
 	}
-	var buf [256]byte
 	if old.expiry != 0 {
-		a.b.Delete(appendExpiryKey(buf[:0], old.expiry, key))
+		a.b.Delete(a.expiryKey(old.expiry, key))
 	}
-	a.b.Delete(appendDataKey(buf[:0], key))
+	a.remove(key)
 	return nil
 }
 
+// remove deletes a record, but not its place in the expiry index.
+func (a *applier) remove(key []byte) {
+	a.b.Delete(a.dataKey(key))
+	a.m.heads.note(key, head{}, nil)
+}
+
 func (a *applier) touch(key []byte, ttl int64) error {
-	old, value, err := a.record(key)
+	old, value, err := a.m.heads.record(a.b, key)
 	if err != nil || !old.live(a.st.Clock) {
 		return err
 	}

@@ -26,14 +26,14 @@ func (a *applier) reap(limit uint64) (looked uint64, err error) {
 		return 0, err
 	}
 	for _, d := range due {
-		h, err := a.head(d.key)
+		h, err := a.m.heads.head(a.b, d.key)
 		if err != nil {
 			return 0, err
 		}
 		if h.exists && h.expiry == d.expiry {
-			a.b.Delete(appendDataKey(nil, d.key))
+			a.remove(d.key)
 		}
-		a.b.Delete(appendExpiryKey(nil, d.expiry, d.key))
+		a.b.Delete(a.expiryKey(d.expiry, d.key))
 	}
 	return uint64(len(due)), a.reapChunks()
 }

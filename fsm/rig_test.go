@@ -13,21 +13,24 @@ import (
 
 // rig is a machine on a store that a test may close, crash and open again.
 type rig struct {
-	t    testing.TB
-	fs   vfs.FS
-	dir  string
-	opts Options
-	db   *store.DB
-	m    *Machine
-	next uint64 // index of the next entry
-	ids  uint64
+	t     testing.TB
+	fs    vfs.FS
+	dir   string
+	opts  Options
+	cache int64 // bytes; 0 is the store's default
+	db    *store.DB
+	m     *Machine
+	next  uint64 // index of the next entry
+	ids   uint64
 }
 
 func newRig(t testing.TB, o Options) *rig { return openRig(t, vfs.NewMem(), "state", o) }
 
 func openRig(t testing.TB, fs vfs.FS, dir string, o Options) *rig {
 	t.Helper()
-	r := &rig{t: t, fs: fs, dir: dir, opts: o}
+	// The store's default cache is no larger than a full memtable, which the
+	// engine takes out of it.
+	r := &rig{t: t, fs: fs, dir: dir, opts: o, cache: 256 << 20}
 	r.open()
 	t.Cleanup(r.close)
 	return r
@@ -35,7 +38,7 @@ func openRig(t testing.TB, fs vfs.FS, dir string, o Options) *rig {
 
 func (r *rig) open() {
 	r.t.Helper()
-	db, err := store.Open(store.Options{Dir: r.dir, FS: r.fs, Logger: slog.New(slog.DiscardHandler)})
+	db, err := store.Open(store.Options{Dir: r.dir, FS: r.fs, CacheBytes: r.cache, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -34,12 +34,12 @@ func (a *applier) sums(c *command.Command) (added [][]byte, refused string, err 
 func (a *applier) sum(e *effects, o *command.Op) (text []byte, refused string, err error) {
 	base, known := e.value(o.Key)
 	if !known {
-		h, value, err := a.record(o.Key)
+		h, value, err := a.m.heads.record(a.b, o.Key)
 		if err != nil {
 			return nil, "", err
 		}
 		if h.live(a.st.Clock) {
-			base = value
+			base = nonNil(value)
 		}
 	}
 	n := command.Number{}

@@ -29,8 +29,7 @@ func (v *View) Release() {
 // Get returns key's record if it is live at now (unix milliseconds). The
 // record's value is the caller's.
 func (v *View) Get(key []byte, now int64) (rec Record, ok bool, err error) {
-	var buf [256]byte
-	_, err = v.snap.View(appendDataKey(buf[:0], key), func(p []byte) error {
+	_, err = v.snap.View(appendDataKey(make([]byte, 0, 1+len(key)), key), func(p []byte) error {
 		version, expiry, value, err := decodeRecord(p)
 		if ok = err == nil && liveAt(expiry, now); ok {
 			rec = Record{Key: key, Value: append([]byte{}, value...), Version: version, Expiry: expiry}

@@ -73,7 +73,7 @@ func (db *DB) View(ctx context.Context, c Consistency, fn func(*Tx) error) (Read
 		return info, err
 	}
 	defer v.Release()
-	tx := &Tx{v: v, now: info.Now, readOnly: true}
+	tx := &Tx{v: v, now: info.Now, at: info.Now, readOnly: true}
 	if err := fn(tx); err != nil {
 		return info, err
 	}
@@ -110,7 +110,12 @@ func (db *DB) update(ctx context.Context, once Once, again bool, fn func(*Tx) er
 			if err != nil {
 				return Result{}, err
 			}
-			if res.Outcome != command.Conflict {
+			switch {
+			case res.Outcome == command.Forgotten && !again:
+				// The ID is new, but this node's state is so old that the
+				// state machine cannot tell. A current one sets it right.
+				once.Since = 0
+			case res.Outcome != command.Conflict:
 				return outcome(res)
 			}
 		case err == nil || fresh:
@@ -132,8 +137,8 @@ func (db *DB) update(ctx context.Context, once Once, again bool, fn func(*Tx) er
 
 var errConflicts = errs.E(errs.Unavailable, "other writes kept changing what this one read; nothing was applied, try again")
 
-// maxSkew is how far a first run keeps behind the clock at hand, so that it is
-// hardly ever ahead of the leader's, which would be a conflict.
+// maxSkew is how far what a first run sees keeps behind the clock at hand, so
+// that it is hardly ever ahead of the leader's, which would be a conflict.
 const maxSkew = time.Second
 
 // run runs fn once. It returns nil for cmd if there is nothing to commit, and
@@ -148,12 +153,9 @@ func (db *DB) run(ctx context.Context, fresh bool, once *Once, fn func(*Tx) erro
 	if once.Since == 0 {
 		once.Since = v.Version
 	}
-	tx := &Tx{v: v, now: info.Now}
+	tx := &Tx{v: v, now: info.Now, at: info.Now}
 	if !fresh {
-		// Never before the last entry's stamp. That alone would do for the
-		// commit rule, but in a cluster at rest it may be long ago, and fn may
-		// decide by Now whether a credential has expired.
-		tx.now = max(v.Clock, info.Now-maxSkew.Milliseconds())
+		tx.at = max(v.Clock, info.Now-maxSkew.Milliseconds())
 	}
 	if err := fn(tx); err != nil {
 		return nil, err

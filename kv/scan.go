@@ -15,14 +15,14 @@ import (
 // Writes made during the loop show in the next one.
 func (tx *Tx) Scan(lo, hi []byte) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		tx.scan(&merge{tx: tx, lo: lo, hi: hi, it: tx.v.Scan(lo, hi, tx.now)}, yield)
+		tx.scan(&merge{tx: tx, lo: lo, hi: hi, it: tx.v.Scan(lo, hi, tx.at)}, yield)
 	}
 }
 
 // ScanBack is Scan in descending order.
 func (tx *Tx) ScanBack(lo, hi []byte) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		tx.scan(&merge{tx: tx, lo: lo, hi: hi, it: tx.v.ScanBack(lo, hi, tx.now), back: true}, yield)
+		tx.scan(&merge{tx: tx, lo: lo, hi: hi, it: tx.v.ScanBack(lo, hi, tx.at), back: true}, yield)
 	}
 }
 

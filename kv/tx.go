@@ -18,6 +18,7 @@ type Record = fsm.Record
 type Tx struct {
 	v        *fsm.View
 	now      int64
+	at       int64 // what has expired by then is hidden
 	readOnly bool
 	err      error // the first misuse; the transaction fails with it
 
@@ -28,8 +29,10 @@ type Tx struct {
 	kept  []byte // the room that copies are cut from
 }
 
-// Now is the transaction's time in unix milliseconds. What has expired by then
-// is hidden from it. Use no other clock inside a transaction.
+// Now is the transaction's time in unix milliseconds; use no other clock inside
+// a transaction. What has expired by then is hidden from it; only the first run
+// of an Update may still see what expired in the last second, and it is run
+// again rather than committed on that.
 func (tx *Tx) Now() int64 { return tx.now }
 
 // Version is the version of the state that the transaction reads.
@@ -49,7 +52,7 @@ func (tx *Tx) Get(key []byte) (rec Record, ok bool, err error) {
 
 // stored reads key as it was before this transaction, and remembers that.
 func (tx *Tx) stored(key []byte) (Record, bool, error) {
-	rec, ok, err := tx.v.Get(key, tx.now)
+	rec, ok, err := tx.v.Get(key, tx.at)
 	if err != nil {
 		return rec, false, err
 	}
@@ -214,7 +217,7 @@ func (tx *Tx) ownRecord(w *ownWrite) (Record, bool, error) {
 func (tx *Tx) command() *command.Command {
 	c := &command.Command{Version: tx.v.Version, Reads: tx.reads, Ops: tx.ops, Reply: tx.reply}
 	if len(c.Reads) > 0 {
-		c.At = tx.now
+		c.At = tx.at
 	}
 	if len(c.Reads) > 1 {
 		slices.SortFunc(c.Reads, compareReads)

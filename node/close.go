@@ -48,6 +48,7 @@ func (n *Node) handOver(ctx context.Context) {
 // release closes all that is open, in the reverse order of opening.
 func (n *Node) release() error {
 	n.cancel()
+	n.forming.Wait() // after it nobody starts Raft
 	var all []error
 	if n.gossip != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)

@@ -37,6 +37,9 @@ func (n *Node) Commit(ctx context.Context, cmd *command.Command) (command.Result
 			sent = true
 		case errs.Unavailable:
 		default:
+			if err == nil && res.Outcome == command.Forgotten && sent {
+				return res, errs.E(errs.Unknown, "the write may or may not have been applied: %s", res.Msg)
+			}
 			if err == nil {
 				// Views of this node shall show the effect. If time runs out
 				// here, the command is applied all the same.
@@ -90,11 +93,12 @@ func (n *Node) propose(ctx context.Context, changed context.Context, encoded []b
 	if err != nil {
 		return command.Result{}, err
 	}
-	res, err := command.DecodeResult(reply)
+	a, err := decodeProposeReply(reply)
 	if err != nil {
-		return res, errs.E(errs.Unknown, "leader %s answered with a result that does not decode: %w", leader, err)
+		return a.result, errs.E(errs.Unknown, "leader %s answered with what does not decode: %w", leader, err)
 	}
-	return res, nil
+	n.believe(leader, term, a.at)
+	return a.result, nil
 }
 
 func (n *Node) proposeHere(ctx context.Context, encoded []byte) (command.Result, error) {
@@ -153,7 +157,7 @@ func (n *Node) proposeFor(body []byte, reply func([]byte, error)) {
 			reply(nil, err)
 			return
 		}
-		reply(res.Append(nil), nil)
+		reply(proposeReply{n.replica.position(), res}.append(make([]byte, 0, 64)), nil)
 	}})
 	if err != nil {
 		reply(nil, err)
@@ -163,7 +167,7 @@ func (n *Node) proposeFor(body []byte, reply func([]byte, error)) {
 // roomFor refuses what would fill a disk that is nearly full: a log that has no
 // room at all stops its node. What only removes is let through.
 func (n *Node) roomFor(encoded []byte) error {
-	if !n.logs.Full() && !n.full.Load() {
+	if !n.logs.Full() && !n.full.Load() && !errs.Is(n.db.Err(), errs.NoSpace) {
 		return nil
 	}
 	c, err := command.Decode(encoded)

@@ -21,12 +21,6 @@ import (
 // time-out on any disk that is fit for use.
 const maxAppend = 64
 
-// commitEvery is how soon a follower learns that the last entry was committed
-// when no other entry follows it. A write through a follower and a
-// linearizable read there wait for that; an idle leader pays one empty message
-// to each follower for it.
-const commitEvery = 5 * time.Millisecond
-
 // consensus is one run of Raft. It can be stopped and started again on the same
 // stores without restarting the process.
 type consensus struct {
@@ -55,7 +49,7 @@ func (n *Node) startConsensus() error {
 	var err error
 	c.transport, err = rafttransport.New(rafttransport.Options{
 		Streams: c.layer, Advertise: n.peerAddr, Logger: logger.Named("raft"),
-		Address: n.raftAddress, Mute: n.logs.Stalled,
+		Address: n.raftAddress, Mute: n.logs.Stalled, Last: n.lastIndex,
 	})
 	if err != nil {
 		stop()
@@ -94,7 +88,6 @@ func (n *Node) raftConfig(notify chan<- bool) *raft.Config {
 	conf.HeartbeatTimeout = n.cfg.Heartbeat
 	conf.ElectionTimeout = n.cfg.Heartbeat
 	conf.LeaderLeaseTimeout = n.cfg.Heartbeat / 2
-	conf.CommitTimeout = commitEvery
 	conf.MaxAppendEntries = maxAppend
 	conf.SnapshotInterval = 10 * time.Second
 	conf.SnapshotThreshold = n.cfg.SnapshotEvery
@@ -113,6 +106,15 @@ func (n *Node) raftAddress(id raft.ServerID) (raft.ServerAddress, bool) {
 		return raft.ServerAddress(transport.RaftAddress(string(id), addr)), true
 	}
 	return "", false
+}
+
+// lastIndex is the index of the last entry in this node's log; 0 while Raft
+// does not run.
+func (n *Node) lastIndex() uint64 {
+	if c := n.consensus.Load(); c != nil {
+		return c.raft.LastIndex()
+	}
+	return 0
 }
 
 // resolve is raftAddress for peer calls.

@@ -48,6 +48,7 @@ type Node struct {
 
 	ctx     context.Context // ends when the node stops
 	cancel  context.CancelFunc
+	forming sync.WaitGroup
 	wg      sync.WaitGroup
 	failing sync.Once
 	failed  chan struct{}

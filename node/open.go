@@ -59,7 +59,7 @@ func (n *Node) open() error {
 	if n.hasState() {
 		return errs.E(errs.Invalid, "data folder %s holds a Raft log, but its node.json names no cluster: restore node.json, or start with an empty folder to join anew", n.cfg.DataDir)
 	}
-	n.wg.Go(n.form)
+	n.forming.Go(n.form)
 	return nil
 }
 

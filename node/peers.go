@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/node/rafttransport"
 	"github.com/coveydb/covey/transport"
 )
 
@@ -27,7 +28,7 @@ func (n *Node) answer(ctx context.Context, from string, call transport.Call, bod
 				reply(nil, err)
 				return
 			}
-			reply(p.append(nil), nil)
+			reply(pointReply{p, n.replica.position()}.append(nil), nil)
 		}()
 	case transport.Term:
 		q, err := decodeTermRequest(body)
@@ -45,6 +46,23 @@ func (n *Node) answer(ctx context.Context, from string, call transport.Call, bod
 	default:
 		reply(nil, errs.E(errs.Invalid, "node %s does not know call %d", n.cfg.ID, call))
 	}
+}
+
+// believe takes over how far leader, which led in term when it was asked, has
+// committed. It may lead in a later term by now, in which Raft here will not
+// take its word for this: no harm, its next message tells the same.
+func (n *Node) believe(leader string, term uint64, at position) {
+	c := n.consensus.Load()
+	if c == nil || at.index <= c.raft.CommitIndex() {
+		return
+	}
+	addr, id := c.raft.LeaderWithID()
+	if string(id) != leader {
+		return
+	}
+	c.transport.Committed(rafttransport.Notice{
+		LeaderID: id, LeaderAddr: addr, Term: term, Index: at.index, EntryTerm: at.term,
+	})
 }
 
 // standing is where this node stands now. The term comes last: all else may be

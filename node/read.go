@@ -86,7 +86,7 @@ func (n *Node) readPoint(ctx context.Context) (point, error) {
 }
 
 func (n *Node) askLeader(ctx context.Context, changed context.Context) (point, error) {
-	leader, _, reason := n.leader()
+	leader, term, reason := n.leader()
 	switch leader {
 	case "":
 		return point{}, errs.E(errs.Unavailable, "%s", reason)
@@ -100,7 +100,11 @@ func (n *Node) askLeader(ctx context.Context, changed context.Context) (point, e
 	if err != nil {
 		return point{}, err
 	}
-	return decodePoint(reply)
+	a, err := decodePointReply(reply)
+	if err == nil {
+		n.believe(leader, term, a.at)
+	}
+	return a.point, err
 }
 
 // confirm runs one round for all who want a read point of this leader: it

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 
@@ -15,7 +16,8 @@ import (
 // replica is the state machine as Raft sees it.
 type replica struct {
 	m    *fsm.Machine
-	fail func(error) // stops the node
+	fail func(error)              // stops the node
+	done atomic.Pointer[position] // the last entry applied
 
 	broken error // after it nothing is applied any more; only Raft's FSM goroutine looks
 }
@@ -40,6 +42,9 @@ func (r *replica) ApplyBatch(logs []*raft.Log) []any {
 		if results, r.broken = r.m.Apply(entries); r.broken != nil {
 			r.fail(fmt.Errorf("the state machine cannot go on: %w", r.broken))
 		}
+	}
+	if last := logs[len(logs)-1]; r.broken == nil {
+		r.done.Store(&position{last.Index, last.Term})
 	}
 	i := 0
 	for k, log := range logs {
@@ -72,6 +77,14 @@ func (r *replica) Restore(stream io.ReadCloser) error {
 		return errors.Join(r.broken, stream.Close())
 	}
 	return errors.Join(r.m.Restore(stream), stream.Close())
+}
+
+// position is the last entry applied since the start; zero before the first.
+func (r *replica) position() position {
+	if p := r.done.Load(); p != nil {
+		return *p
+	}
+	return position{}
 }
 
 // picture is a snapshot on its way to disk.

@@ -3,6 +3,7 @@ package node
 import (
 	"encoding/binary"
 
+	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/internal/errs"
 )
 
@@ -10,11 +11,22 @@ import (
 // newer one may be longer: what follows the known fields is ignored.
 const wireVersion = 1
 
+// position is how far the leader's log is committed. Its answers carry it, for
+// the asking follower to know at once and not with the leader's next message.
+type position struct {
+	index uint64 // of the last entry that is applied, hence committed
+	term  uint64 // of that entry
+}
+
+func (p position) append(dst []byte) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(dst, p.index), p.term)
+}
+
+func (d *fields) position() position { return position{index: d.uvarint(), term: d.uvarint()} }
+
 // proposeRequest asks the leader to put a command into the log.
 //
 //	version, uvarint term, command
-//
-// The reply is the command's Result.
 type proposeRequest struct {
 	term    uint64 // in which the sender takes the receiver for the leader
 	command []byte
@@ -32,6 +44,31 @@ func decodePropose(p []byte) (proposeRequest, error) {
 	q.term = d.uvarint()
 	q.command = d.p
 	return q, d.err("propose")
+}
+
+// proposeReply is what became of the command.
+//
+//	version, position, Result
+type proposeReply struct {
+	at     position
+	result command.Result
+}
+
+func (a proposeReply) append(dst []byte) []byte {
+	dst = a.at.append(append(dst, wireVersion))
+	return a.result.Append(dst)
+}
+
+func decodeProposeReply(p []byte) (proposeReply, error) {
+	d := fields{p: p}
+	d.version()
+	a := proposeReply{at: d.position()}
+	if d.bad {
+		return a, d.err("propose")
+	}
+	var err error
+	a.result, err = command.DecodeResult(d.p)
+	return a, err
 }
 
 // termRequest asks a member where it stands.
@@ -80,16 +117,25 @@ func decodeStanding(p []byte) (standing, error) {
 	return s, d.err("term")
 }
 
-func (p point) append(dst []byte) []byte {
-	dst = binary.AppendUvarint(append(dst, wireVersion), p.version)
-	return binary.AppendVarint(dst, p.now)
+// pointReply is a read point.
+//
+//	version, uvarint version, varint now, position
+type pointReply struct {
+	point
+	at position
 }
 
-func decodePoint(p []byte) (point, error) {
+func (a pointReply) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(append(dst, wireVersion), a.version)
+	return a.at.append(binary.AppendVarint(dst, a.now))
+}
+
+func decodePointReply(p []byte) (pointReply, error) {
 	d := fields{p: p}
 	d.version()
-	x := point{version: d.uvarint(), now: d.varint()}
-	return x, d.err("read point")
+	a := pointReply{point: point{version: d.uvarint(), now: d.varint()}}
+	a.at = d.position()
+	return a, d.err("read point")
 }
 
 // fields reads a body from its head.

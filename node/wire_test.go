@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/coveydb/covey/fsm/command"
 )
 
 func TestPeerCallsSurviveTheWire(t *testing.T) {
@@ -15,8 +17,12 @@ func TestPeerCallsSurviveTheWire(t *testing.T) {
 	if got, err := decodeStanding(append(s.append(nil), "of a newer release"...)); err != nil || got != s {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	p := point{version: 7, now: -8}
-	if got, err := decodePoint(p.append(nil)); err != nil || got != p {
+	p := pointReply{point{version: 7, now: -8}, position{9, 1 << 40}}
+	if got, err := decodePointReply(p.append(nil)); err != nil || got != p {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	a := proposeReply{position{3, 4}, command.Result{Outcome: command.Applied, Version: 5}}
+	if got, err := decodeProposeReply(a.append(nil)); err != nil || got.at != a.at || got.result.Version != 5 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	r := termRequest{now: 9}
@@ -35,7 +41,8 @@ func FuzzPeerCallsNeverPanic(f *testing.F) {
 		}
 		for _, decode := range []func([]byte) error{
 			func(p []byte) error { _, err := decodeStanding(p); return err },
-			func(p []byte) error { _, err := decodePoint(p); return err },
+			func(p []byte) error { _, err := decodePointReply(p); return err },
+			func(p []byte) error { _, err := decodeProposeReply(p); return err },
 			func(p []byte) error { _, err := decodeTermRequest(p); return err },
 		} {
 			if decode(p) == nil && (len(p) < 2 || p[0] < wireVersion) {

@@ -8,6 +8,9 @@ import (
 	"github.com/coveydb/covey/internal/errs"
 )
 
+// maxBatchBytes bounds a batch. Pebble panics at 4 GiB.
+const maxBatchBytes = 1 << 30
+
 // Batch gathers writes and applies them together. It is a Reader that sees the
 // store as it is at the time of each read, with the batch's own writes on top;
 // an Iter sees the writes made before it was made. A Batch is for one
@@ -72,17 +75,23 @@ func (b *Batch) scan(sp span, back bool) *Iter {
 	return scan(b.p, b.gen.dir, sp, back)
 }
 
-// Set writes value under key. It copies both. An error is kept for Commit.
+// Set writes value under key, which must not be empty (errs.Invalid). It copies
+// both. A batch takes up to 1 GiB (errs.TooLarge). An error is kept for Commit.
 func (b *Batch) Set(key, value []byte) {
-	if b.writable() {
-		b.note(b.p.Set(key, value, nil))
+	if !b.writable() || !b.validKey(key) {
+		return
 	}
+	if b.p.Len()+len(key)+len(value) > maxBatchBytes {
+		b.err = errs.E(errs.TooLarge, "store %s: a batch of more than %d bytes", b.db.dir, maxBatchBytes)
+		return
+	}
+	b.note(b.p.Set(key, value, nil))
 }
 
-// Delete removes key, which need not exist. It copies key. An error is kept
-// for Commit.
+// Delete removes key, which need not exist but must not be empty
+// (errs.Invalid). It copies key. An error is kept for Commit.
 func (b *Batch) Delete(key []byte) {
-	if b.writable() {
+	if b.writable() && b.validKey(key) {
 		b.note(b.p.Delete(key, nil))
 	}
 }
@@ -105,9 +114,21 @@ func (b *Batch) DeleteSpan(lo, hi []byte) {
 			return
 		}
 	}
+	if len(lo) == 0 {
+		lo = []byte{0} // the least key
+	}
 	if !(span{lo, hi}).empty() {
 		b.note(b.p.DeleteRange(lo, hi, nil))
 	}
+}
+
+// validKey refuses the empty key: Pebble 2.1's table writer panics on a block
+// that holds no other.
+func (b *Batch) validKey(key []byte) bool {
+	if len(key) == 0 {
+		b.err = errs.E(errs.Invalid, "store %s: a write to the empty key", b.db.dir)
+	}
+	return len(key) > 0
 }
 
 func (b *Batch) writable() bool {

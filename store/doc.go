@@ -25,8 +25,9 @@
 //
 // # Keys and values
 //
-// Any bytes, of any length that fits in memory; the order is bytes.Compare.
-// A span is [lo, hi): lo nil or empty starts at the first key, hi nil runs to the end.
+// Any bytes, of any length that fits in memory; only the key must not be empty.
+// The order is bytes.Compare. A span is [lo, hi): lo nil or empty starts at the
+// first key, hi nil runs to the end.
 // The store copies what Set, Delete and DeleteSpan are given.
 //
 // # When the disk is full
@@ -36,9 +37,10 @@
 // applied and the same Batch may be committed later. Flush and Checkpoint
 // return errs.NoSpace at once. Reads are served throughout. The store tries
 // again by itself every 100 ms and recovers when there is room (after a failed
-// compaction within half a minute); Err tells which state it is in. Pebble alone would retry in a tight loop and block
-// writers for ever; health.go stands between. A full disk under Pebble's
-// manifest, which Pebble treats as fatal, is waited out in patient.go instead.
+// compaction about half a minute later); Err tells which state it is in. Pebble
+// alone would retry in a tight loop and block writers for ever; health.go stands
+// between. A full disk under Pebble's manifest, which Pebble treats as fatal, is
+// waited out in patient.go.
 //
 // # On disk
 //

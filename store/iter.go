@@ -149,6 +149,9 @@ func scan(s pebble.Reader, dir string, sp span, back bool) *Iter {
 	if sp.empty() {
 		return it
 	}
+	if len(sp.lo) == 0 {
+		sp.lo = nil // Pebble's invariant checks choke on an empty bound
+	}
 	p, err := s.NewIter(&pebble.IterOptions{LowerBound: sp.lo, UpperBound: sp.hi})
 	if err != nil {
 		it.err = wrap("scan", dir, err)

@@ -8,7 +8,8 @@ import (
 )
 
 // patientFS is the file system as one generation's Pebble sees it. It differs
-// in three ways, all for the day on which the disk is full or broken.
+// in four ways, for the day on which the disk is full, or broken, or the power
+// fails.
 //
 //   - A table is not begun until retryEvery after the last failure, because
 //     Pebble retries a failed flush in a tight loop.
@@ -19,6 +20,7 @@ import (
 //     stays fatal.
 //   - While a generation is tentative (see health) nothing waits. A failure
 //     goes up, and the small files take no further write.
+//   - A marker moves in an order that survives a crash (see syncForMarker).
 //
 // Paths outside the generation's folder, which are those of a checkpoint, are
 // not waited for: there Pebble returns errors, but for the sync of a folder.
@@ -41,6 +43,9 @@ func (p patientFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File
 		p.h.pause()
 		return p.FS.Create(name, category)
 	}
+	if err := p.syncForMarker(name); err != nil {
+		return nil, err
+	}
 	var f vfs.File
 	err := p.h.patiently(func() (err error) {
 		f, err = p.FS.Create(name, category)
@@ -60,9 +65,7 @@ func (p patientFS) Rename(oldname, newname string) error {
 	return p.h.patiently(func() error { return p.FS.Rename(oldname, newname) })
 }
 
-// Remove implements vfs.FS. Pebble removes a marker's old file when the new
-// one is not durable yet: a crash could keep the removal and lose the creation,
-// and with it the store.
+// Remove implements vfs.FS.
 func (p patientFS) Remove(name string) error {
 	if p.outside(name) {
 		return p.FS.Remove(name)
@@ -70,12 +73,22 @@ func (p patientFS) Remove(name string) error {
 	if err := p.h.abandonedErr(); err != nil {
 		return err
 	}
-	if strings.HasPrefix(p.FS.PathBase(name), "marker.") {
-		if err := syncDir(p, p.FS.PathDir(name)); err != nil {
-			return err
-		}
+	if err := p.syncForMarker(name); err != nil {
+		return err
 	}
 	return p.FS.Remove(name)
+}
+
+// syncForMarker syncs the folder of name if that is a marker, which is the
+// empty file whose name says which manifest is in force. Pebble moves one by
+// creating the new file, removing the old one and syncing the folder once. A
+// crash may keep any part of that: a marker for a manifest that is gone, or no
+// marker at all. With a sync before each step it keeps a prefix.
+func (p patientFS) syncForMarker(name string) error {
+	if !strings.HasPrefix(p.FS.PathBase(name), "marker.") {
+		return nil
+	}
+	return syncDir(p, p.FS.PathDir(name))
 }
 
 // OpenDir implements vfs.FS.

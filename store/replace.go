@@ -14,7 +14,7 @@ import (
 )
 
 // replaceTableBytes is how much data goes into one table of a Replace.
-const replaceTableBytes = 64 << 20
+const replaceTableBytes = 32 << 20
 
 // Replace replaces the whole content by what fill passes to set, durably and
 // atomically: on any error, and after a crash at any point, the old content
@@ -116,9 +116,8 @@ type loader struct {
 	w     *sstable.Writer // the table being written, or nil
 	bytes int             // in w
 	paths []string        // all tables begun
-	last  []byte          // the key set last
-	any   bool
-	err   error // the first error; final
+	last  []byte          // the key set last; empty before the first
+	err   error           // the first error; final
 }
 
 // set adds one record. The first error is final.
@@ -130,10 +129,13 @@ func (l *loader) set(key, value []byte) error {
 }
 
 func (l *loader) add(key, value []byte) error {
-	if l.any && bytes.Compare(l.last, key) >= 0 {
+	if len(key) == 0 {
+		return errs.E(errs.Invalid, "store %s: replace: an empty key", l.db.dir)
+	}
+	if bytes.Compare(l.last, key) >= 0 {
 		return errs.E(errs.Invalid, "store %s: replace: a key does not follow the one before it", l.db.dir)
 	}
-	l.last, l.any = append(l.last[:0], key...), true
+	l.last = append(l.last[:0], key...)
 	if l.w == nil {
 		if err := l.begin(); err != nil {
 			return wrap("replace", l.db.dir, err)

@@ -15,7 +15,9 @@ import (
 )
 
 // quiet keeps Pebble's messages out of the test output.
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return newTextLogger(io.Discard) }
+
+func newTextLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 // testOptions are small, so that flushes and compactions happen.
 func testOptions(fs vfs.FS, dir string) Options {
@@ -130,13 +132,13 @@ func TestConformance(t *testing.T) {
 func testReads(t *testing.T, o Options) {
 	db := mustOpen(t, o)
 	defer db.Close()
-	set(t, db, "a", "1", "b", "", "", "empty key", "\xff\xff", "high")
+	set(t, db, "a", "1", "b", "", "\x00", "low", "\xff\xff", "high")
 	s := db.Snapshot()
 	defer s.Close()
 	for _, tc := range []struct {
 		key, want string
 		ok        bool
-	}{{"a", "1", true}, {"b", "", true}, {"", "empty key", true}, {"\xff\xff", "high", true}, {"c", "", false}, {"aa", "", false}} {
+	}{{"a", "1", true}, {"b", "", true}, {"\x00", "low", true}, {"", "", false}, {"\xff\xff", "high", true}, {"c", "", false}, {"aa", "", false}} {
 		got, ok, err := s.Get([]byte(tc.key))
 		if err != nil || ok != tc.ok || string(got) != tc.want || ok && got == nil {
 			t.Errorf("Get(%q) = %q, %v, %v; want %q, %v", tc.key, got, ok, err, tc.want, tc.ok)
@@ -243,6 +245,16 @@ func testBatchCommit(t *testing.T, o Options) {
 	dropped.Set([]byte("k"), []byte("never"))
 	must(t, dropped.Close())
 	wantKind(t, "commit after close", dropped.Commit(), errs.Unavailable)
+	for name, write := range map[string]func(*Batch){
+		"Set":    func(b *Batch) { b.Set(nil, []byte("v")) },
+		"Delete": func(b *Batch) { b.Delete([]byte{}) },
+	} {
+		b := db.Batch()
+		b.Set([]byte("x"), nil)
+		write(b)
+		wantKind(t, name+" of the empty key", b.Commit(), errs.Invalid)
+		must(t, b.Close())
+	}
 	empty := db.Batch()
 	must(t, empty.Commit())
 	must(t, empty.Close())

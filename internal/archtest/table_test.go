@@ -74,6 +74,7 @@ var rooms = map[string]room{
 	"cmd/covey/config": {floor: roof},
 	"cmd/covey/demo":   {floor: roof, imports: []string{"client"}},
 	"cmd/covey/output": {floor: roof},
+	"test/e2e":         {floor: roof},
 	"cmd/covey/cli": {floor: roof, imports: []string{
 		"client", "cmd/covey/bench", "cmd/covey/config", "cmd/covey/demo", "cmd/covey/output", "cmd/covey/server",
 	}},

@@ -35,13 +35,17 @@ type Store struct {
 }
 
 // New returns an empty Store that ends with the test.
-func New(t testing.TB) *Store {
+func New(t testing.TB) *Store { return NewForgetful(t, 0) }
+
+// NewForgetful is New with a state machine that remembers the ids of only so
+// many commands; 0 is as many as a cluster does.
+func NewForgetful(t testing.TB, ids uint64) *Store {
 	t.Helper()
 	db, err := store.Open(store.Options{Dir: "kvtest", FS: store.MemFS(), MemTableBytes: 1 << 20, CacheBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := fsm.Open(db, fsm.Options{})
+	m, err := fsm.Open(db, fsm.Options{Ring: ids})
 	if err != nil {
 		t.Fatal(err)
 	}

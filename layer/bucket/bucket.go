@@ -32,10 +32,10 @@ type Config struct {
 	Clock           func() int64  // Unix ms, for the expiry of tokens; nil = the system's (tests give the clock they turn)
 }
 
-// now returns the time by which an access token is judged. The first run of a
-// write keeps behind the clock at hand; what it reads is guarded against that,
-// a token's expiry is not. So the node's clock is a floor under the
-// transaction's: it can only make a token end, never live on.
+// now returns the time by which an access token is judged. The commit rule
+// guards what a transaction has read, not that a token still lives; so the
+// node's clock is a floor under the transaction's. It can only make a token
+// end, never live on.
 func (c *Config) now(tx *kv.Tx) int64 { return max(tx.Now(), c.Clock()) }
 
 // Buckets is the layer's entry: all functions that take a bucket's id. It
@@ -120,9 +120,6 @@ func (bs *Buckets) Open(tx *kv.Tx, id string, cred auth.Credential, need Need) (
 	}
 	return b, nil
 }
-
-// ID returns the bucket's id.
-func (b *Bucket) ID() string { return b.id }
 
 // allow is the door that each method passes again.
 func (b *Bucket) allow(need Need) error {

@@ -33,8 +33,8 @@ func TestTokensAreURLSafeAndLiveAnHour(t *testing.T) {
 	}
 }
 
-// A write first runs at a time a little before the clock's; a token that has
-// expired must not profit, not by a moment.
+// The first run of a write is on the state at hand, which may be old; a token
+// that has expired must not profit, not by a moment.
 func TestExpiredTokenCannotWrite(t *testing.T) {
 	w := newWorld(t)
 	id := w.closed()

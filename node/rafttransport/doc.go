@@ -1,6 +1,6 @@
 // Package rafttransport is what Raft sees of the network.
 //
-// Transport stands in front of a transport of hashicorp/raft and changes three
+// Transport stands in front of a transport of hashicorp/raft and changes four
 // things:
 //
 //   - Heartbeats take no short cut. Raft offers its transport a handler to call
@@ -18,6 +18,8 @@
 //     hold the others back from an election for as long as the disk is stuck
 //     (issues 503, 614, 666). Silenced, it is replaced within an election
 //     time-out, and steps down by itself when its lease runs out.
+//   - A member that learned of a commit in another way can tell its Raft at once
+//     (Committed), instead of waiting for the leader's next message.
 //
 // New makes the transport for a network, Wrap puts one in front of any other,
 // such as raft.InmemTransport in tests. The package never opens a port and knows

@@ -29,16 +29,26 @@ type Inner interface {
 type Transport struct {
 	inner Inner
 	mute  func() bool
+	relay *relay
 }
 
 // Wrap returns a transport in front of inner, which it owns from then on. mute
-// is asked before each request; it must not block. Nil means never.
-func Wrap(inner Inner, mute func() bool) *Transport {
+// is asked before each request; nil means never. last tells the index of the
+// last entry in this member's log; nil means that it is not known. Neither may
+// block.
+func Wrap(inner Inner, mute func() bool, last func() uint64) *Transport {
 	if mute == nil {
 		mute = func() bool { return false }
 	}
-	return &Transport{inner: inner, mute: mute}
+	if last == nil {
+		last = func() uint64 { return 0 }
+	}
+	return &Transport{inner: inner, mute: mute, relay: startRelay(inner.Consumer(), last)}
 }
+
+// Committed tells this member's Raft what its leader told in another way; see
+// Notice. It does not block.
+func (t *Transport) Committed(n Notice) { t.relay.notice(n) }
 
 // SetHeartbeatHandler does nothing, and that is the point of it.
 func (t *Transport) SetHeartbeatHandler(func(raft.RPC)) {}
@@ -88,8 +98,8 @@ func (t *Transport) TimeoutNow(id raft.ServerID, to raft.ServerAddress, q *raft.
 	return t.inner.TimeoutNow(id, to, q, a)
 }
 
-// Consumer returns the channel of requests from other members.
-func (t *Transport) Consumer() <-chan raft.RPC { return t.inner.Consumer() }
+// Consumer returns the channel of requests from other members, and of notices.
+func (t *Transport) Consumer() <-chan raft.RPC { return t.relay.to }
 
 // LocalAddr returns the address under which other members reach this one.
 func (t *Transport) LocalAddr() raft.ServerAddress { return t.inner.LocalAddr() }
@@ -103,7 +113,10 @@ func (t *Transport) EncodePeer(id raft.ServerID, addr raft.ServerAddress) []byte
 func (t *Transport) DecodePeer(p []byte) raft.ServerAddress { return t.inner.DecodePeer(p) }
 
 // Close closes the transport below. Raft calls it when it shuts down.
-func (t *Transport) Close() error { return t.inner.Close() }
+func (t *Transport) Close() error {
+	t.relay.close()
+	return t.inner.Close()
+}
 
 // Streams are the connections between members. Accept must return once Close
 // has been called.
@@ -128,6 +141,7 @@ type Options struct {
 	Timeout time.Duration // 10 s: for a request; for a snapshot as often as it has 256 KiB
 	MaxPool int           // 3: idle connections kept to each member
 	Logger  hclog.Logger  // hclog's default
+	Last    func() uint64 // of the index of the last entry in the log; without it notices wait for an append
 	Mute    func() bool   // never; see the package's description
 }
 
@@ -160,7 +174,7 @@ func New(o Options) (*Transport, error) {
 	if o.Address != nil {
 		config.ServerAddressProvider = provider(o.Address)
 	}
-	return Wrap(raft.NewNetworkTransportWithConfig(config), o.Mute), nil
+	return Wrap(raft.NewNetworkTransportWithConfig(config), o.Mute, o.Last), nil
 }
 
 // checkAdvertised refuses what no other member could dial.

@@ -107,7 +107,7 @@ func TestTheBareTransportTakesTheShortCut(t *testing.T) {
 
 func TestAppendsAreNotPipelined(t *testing.T) {
 	_, inmem := raft.NewInmemTransport("")
-	for name, tr := range map[string]*Transport{"network": start(t, Options{}), "in memory": Wrap(inmem, nil)} {
+	for name, tr := range map[string]*Transport{"network": start(t, Options{}), "in memory": Wrap(inmem, nil, nil)} {
 		p, err := tr.AppendEntriesPipeline("b", "127.0.0.1:1")
 		if p != nil || !errors.Is(err, raft.ErrPipelineReplicationNotSupported) {
 			t.Errorf("%s: %v, %v", name, p, err)
@@ -267,7 +267,7 @@ func cluster(t *testing.T, ids ...raft.ServerID) map[raft.ServerID]*member {
 		c := raft.DefaultConfig()
 		c.LocalID, c.Logger = id, logbridge.New(slog.New(slog.DiscardHandler))
 		store, snaps := raft.NewInmemStore(), raft.NewInmemSnapshotStore()
-		tr := Wrap(inner[id], m.mute.Load)
+		tr := Wrap(inner[id], m.mute.Load, nil)
 		if err := raft.BootstrapCluster(c, store, store, snaps, tr, servers); err != nil {
 			t.Fatal(err)
 		}

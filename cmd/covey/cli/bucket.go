@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -194,10 +195,14 @@ func deletion(ctx context.Context, c *client.Client, key string, ids []string) s
 }
 
 // rootKeyAdvice says how to give the root key when err is that it is missing
-// or wrong.
+// or wrong. A node that refuses for another reason has said it itself.
 func rootKeyAdvice(err error) error {
-	if !errors.Is(err, client.ErrDenied) {
+	var e *client.Error
+	if !errors.As(err, &e) || !errors.Is(err, client.ErrDenied) {
 		return err
+	}
+	if e.Status != http.StatusUnauthorized {
+		return &adviceError{err: err}
 	}
 	return &adviceError{err, "Give the cluster's root key with --root-key-file or " + envRootKey}
 }

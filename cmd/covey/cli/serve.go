@@ -167,7 +167,7 @@ func (a *app) logger(level, format string, to *slog.LevelVar) (*slog.Logger, err
 	case format == "json" || format == "auto" && !a.env.StderrTerminal:
 		return slog.New(slog.NewJSONHandler(a.env.Stderr, &slog.HandlerOptions{Level: to})), nil
 	case format == "text" || format == "auto":
-		return slog.New(tint.NewHandler(a.env.Stderr, &tint.Options{
+		return slog.New(tint.NewTextHandler(a.env.Stderr, &tint.Options{
 			Level: to, TimeFormat: time.StampMilli, NoColor: !a.env.StderrTerminal || !a.color(),
 		})), nil
 	}

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -63,7 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 		TLS: p.peerTLS, GossipKey: p.gossipKey, Logger: cfg.Log, Metrics: registry,
 	})
 	if err != nil {
-		return nil, errors.Join(portError(err), s.closeListeners())
+		return nil, errors.Join(err, s.closeListeners())
 	}
 	handler := httpapi.New(httpapi.Config{
 		Cluster: s.node, DB: kv.New(s.node), Buckets: buckets, Registry: registry, Root: root,
@@ -98,14 +97,6 @@ func listenError(flag, addr string, err error) error {
 		return errs.E(errs.Unavailable, "%s %s is in use by another process: stop that one, or choose another address", flag, addr)
 	}
 	return errs.E(errs.Invalid, "%s %s: %w", flag, addr, err)
-}
-
-// portError says the same of the ports that the node opens itself.
-func portError(err error) error {
-	if !errors.Is(err, syscall.EADDRINUSE) && !strings.Contains(err.Error(), "address already in use") {
-		return err
-	}
-	return errs.E(errs.Unavailable, "%w: stop the process that uses it, or choose another --peer-addr or --gossip-addr", err)
 }
 
 func (s *Server) closeListeners() error {
