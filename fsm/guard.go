@@ -58,14 +58,14 @@ func (a *applier) spanUnchanged(r *command.Read, since uint64) (bool, error) {
 	defer it.Close()
 	var live uint64
 	for it.Next() {
-		version, expiry, _, err := decodeRecord(it.Value())
+		h, _, err := decodeRecord(it.Value())
 		if err != nil {
 			return false, err
 		}
-		if !liveAt(expiry, a.st.Clock) {
+		if !h.live(a.st.Clock) {
 			continue
 		}
-		if live++; version > since || live > r.Live {
+		if live++; h.version > since || live > r.Live {
 			return false, nil
 		}
 	}

@@ -6,15 +6,6 @@ import (
 	"github.com/coveydb/covey/store"
 )
 
-// head is what the store knows of a key, without its value.
-type head struct {
-	exists  bool
-	version uint64
-	expiry  int64
-}
-
-func (h head) live(now int64) bool { return h.exists && liveAt(h.expiry, now) }
-
 const (
 	headSlots   = 1 << 14
 	maxHeadKey  = 256 // of a key that is kept
@@ -48,8 +39,8 @@ type headSlot struct {
 func newHeads(slots int) *heads {
 	c := &heads{slots: make([]headSlot, slots), age: 1}
 	c.take = func(p []byte) error { // made once: it would escape in every read
-		version, expiry, value, err := decodeRecord(p)
-		c.got = head{exists: true, version: version, expiry: expiry}
+		h, value, err := decodeRecord(p)
+		c.got = h
 		c.buf = append(c.buf[:0], value...)
 		return err
 	}

@@ -32,7 +32,7 @@ func (n *inspector) pair(key, value []byte) (err error) {
 	}
 	switch key[0] {
 	case prefixData:
-		_, _, _, err = decodeRecord(value)
+		_, _, err = decodeRecord(value)
 	case prefixExpiry:
 		_, _, err = decodeExpiryKey(key)
 	case prefixID:

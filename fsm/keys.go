@@ -12,7 +12,7 @@ const (
 	prefixChunk    = 'c' // c SET SEQ         -> one chunk of a large command
 	prefixChunkSet = 'C' // C SET             -> clock when its last chunk arrived
 	prefixData     = 'd' // d KEY             -> version, expiry, value
-	prefixExpiry   = 'e' // e EXPIRY KEY      -> nothing; KEY may expire at EXPIRY
+	prefixExpiry   = 'e' // e DUE KEY         -> nothing; KEY may have expired at DUE
 	prefixID       = 'i' // i VERSION mod N   -> command id, result
 	prefixMeta     = 'm' // m                 -> version, index, clock, chain, …
 )

@@ -46,21 +46,24 @@ func (a *applier) put(key, value []byte, ttl int64) error {
 	if err != nil {
 		return err
 	}
-	a.replace(old, key, value, expiryAfter(a.st.Clock, ttl))
+	a.replace(old, key, value, ttl)
 	return nil
 }
 
-func (a *applier) replace(old head, key, value []byte, expiry int64) {
-	if old.exists && old.expiry != 0 && old.expiry != expiry {
-		a.b.Delete(a.expiryKey(old.expiry, key))
+func (a *applier) replace(old head, key, value []byte, ttl int64) {
+	h := newHead(a.st.Version, a.st.Clock, ttl)
+	if was, is := old.due(), h.due(); was != is {
+		if old.expiry != 0 {
+			a.b.Delete(a.expiryKey(was, key))
+		}
+		if h.expiry != 0 {
+			a.b.Set(a.expiryKey(is, key), nil)
+		}
 	}
-	if expiry != 0 && (!old.exists || old.expiry != expiry) {
-		a.b.Set(a.expiryKey(expiry, key), nil)
-	}
-	rec := appendRecord(a.m.scratch[:0], a.st.Version, expiry, value)
+	rec := appendRecord(a.m.scratch[:0], h, value)
 	a.m.scratch = rec
 	a.b.Set(a.dataKey(key), rec)
-	a.m.heads.note(key, head{exists: true, version: a.st.Version, expiry: expiry}, value)
+	a.m.heads.note(key, h, value)
 }
 
 // dataKey and expiryKey make a key that is valid until the next one is made.
@@ -69,8 +72,8 @@ func (a *applier) dataKey(key []byte) []byte {
 	return a.m.key
 }
 
-func (a *applier) expiryKey(expiry int64, key []byte) []byte {
-	a.m.key = appendExpiryKey(a.m.key[:0], expiry, key)
+func (a *applier) expiryKey(due int64, key []byte) []byte {
+	a.m.key = appendExpiryKey(a.m.key[:0], due, key)
 	return a.m.key
 }
 
@@ -80,7 +83,7 @@ func (a *applier) delete(key []byte) error {
 		return err
 	}
 	if old.expiry != 0 {
-		a.b.Delete(a.expiryKey(old.expiry, key))
+		a.b.Delete(a.expiryKey(old.due(), key))
 	}
 	a.remove(key)
 	return nil
@@ -97,6 +100,6 @@ func (a *applier) touch(key []byte, ttl int64) error {
 	if err != nil || !old.live(a.st.Clock) {
 		return err
 	}
-	a.replace(old, key, value, expiryAfter(a.st.Clock, ttl))
+	a.replace(old, key, value, ttl)
 	return nil
 }

@@ -13,13 +13,13 @@ const chunkLifeMS = 10 * 60 * 1000
 
 // expiryEntry is one entry of the expiry index.
 type expiryEntry struct {
-	expiry int64
-	key    []byte
+	due int64 // the record's expiry is then or just before; see head.due
+	key []byte
 }
 
 // reap gives back the storage of records past their expiry, earliest first,
 // looking at no more than limit of them. An index entry whose record has gone,
-// or expires at another time now, is just dropped.
+// or is due at another time now, is just dropped.
 func (a *applier) reap(limit uint64) (looked uint64, err error) {
 	due, err := a.due(limit)
 	if err != nil {
@@ -30,10 +30,10 @@ func (a *applier) reap(limit uint64) (looked uint64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if h.exists && h.expiry == d.expiry {
+		if h.expiry != 0 && h.due() == d.due {
 			a.remove(d.key)
 		}
-		a.b.Delete(a.expiryKey(d.expiry, d.key))
+		a.b.Delete(a.expiryKey(d.due, d.key))
 	}
 	return uint64(len(due)), a.reapChunks()
 }
@@ -42,11 +42,11 @@ func (a *applier) due(limit uint64) (due []expiryEntry, err error) {
 	it := a.b.Scan([]byte{prefixExpiry}, appendExpiryKey(nil, a.st.Clock+1, nil))
 	defer it.Close()
 	for uint64(len(due)) < limit && it.Next() {
-		expiry, key, err := decodeExpiryKey(it.Key())
+		at, key, err := decodeExpiryKey(it.Key())
 		if err != nil {
 			return nil, err
 		}
-		due = append(due, expiryEntry{expiry, bytes.Clone(key)})
+		due = append(due, expiryEntry{at, bytes.Clone(key)})
 	}
 	return due, it.Err()
 }

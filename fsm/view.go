@@ -12,6 +12,7 @@ type View struct {
 	State
 	m    *Machine
 	snap *store.Snapshot
+	hot  hot
 	refs int // guarded by m.mu
 }
 
@@ -29,14 +30,22 @@ func (v *View) Release() {
 // Get returns key's record if it is live at now (unix milliseconds). The
 // record's value is the caller's.
 func (v *View) Get(key []byte, now int64) (rec Record, ok bool, err error) {
-	_, err = v.snap.View(appendDataKey(make([]byte, 0, 1+len(key)), key), func(p []byte) error {
-		version, expiry, value, err := decodeRecord(p)
-		if ok = err == nil && liveAt(expiry, now); ok {
-			rec = Record{Key: key, Value: append([]byte{}, value...), Version: version, Expiry: expiry}
+	h, value, found := v.hot.get(key)
+	if !found {
+		_, err = v.snap.View(appendDataKey(make([]byte, 0, 1+len(key)), key), func(p []byte) (err error) {
+			h, value, err = decodeRecord(p)
+			value = append([]byte{}, value...)
+			return err
+		})
+		if err != nil {
+			return Record{}, false, err
 		}
-		return err
-	})
-	return rec, ok, err
+		v.hot.put(key, h, value)
+	}
+	if !h.live(now) {
+		return Record{}, false, nil
+	}
+	return Record{Key: key, Value: append([]byte{}, value...), Version: h.version, Expiry: h.expiry}, true, nil
 }
 
 // Scan iterates over the records of [lo, hi) that are live at now, upwards; hi
@@ -82,13 +91,13 @@ type Iter struct {
 // Next moves to the next live record and reports whether there is one.
 func (i *Iter) Next() bool {
 	for i.err == nil && i.it.Next() {
-		version, expiry, value, err := decodeRecord(i.it.Value())
+		h, value, err := decodeRecord(i.it.Value())
 		if err != nil {
 			i.err = err
 			return false
 		}
-		if liveAt(expiry, i.now) {
-			i.rec = Record{Key: i.it.Key()[1:], Value: value, Version: version, Expiry: expiry}
+		if h.live(i.now) {
+			i.rec = Record{Key: i.it.Key()[1:], Value: value, Version: h.version, Expiry: h.expiry}
 			return true
 		}
 	}
