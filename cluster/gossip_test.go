@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"runtime"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/internal/freeport"
 )
 
 // lines collects a log.
@@ -85,17 +85,6 @@ func sees(t *testing.T, g *Gossip, want string) {
 	until(t, g, "to see "+want, func() bool { return view(g) == want })
 }
 
-// freeAddr is an address on which nothing listens now.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func TestNodesFindEachOtherAndTheirMetas(t *testing.T) {
 	n1 := gossip(t, "n1", nil)
 	n2 := gossip(t, "n2", seeds(n1.Addr()))
@@ -128,7 +117,7 @@ func TestNodesFindEachOtherAndTheirMetas(t *testing.T) {
 
 func TestASeedMayComeLate(t *testing.T) {
 	log := &lines{}
-	addr := freeAddr(t)
+	addr := freeport.Addr(t)
 	n1 := gossip(t, "n1", func(c *Config) { c.Seeds = []string{addr, "no.such.host.invalid:1"}; c.Logger = log.logger() })
 	until(t, n1, "both seeds were tried", func() bool { return log.count("nobody answers gossip there") == 2 })
 	gossip(t, "n2", func(c *Config) { c.BindAddr = addr })
@@ -193,7 +182,7 @@ func TestAnIDThatIsUsedTwiceIsReported(t *testing.T) {
 }
 
 func TestAllNodesMayComeBackAtNewAddresses(t *testing.T) {
-	a1 := freeAddr(t)
+	a1 := freeport.Addr(t)
 	start := func(id, bind string) *Gossip {
 		return gossip(t, id, func(c *Config) { c.BindAddr = bind; c.Seeds = []string{a1} })
 	}
@@ -204,7 +193,7 @@ func TestAllNodesMayComeBackAtNewAddresses(t *testing.T) {
 	for _, g := range first {
 		g.Close()
 	}
-	a1 = freeAddr(t)
+	a1 = freeport.Addr(t)
 	for _, g := range []*Gossip{start("n3", "127.0.0.1:0"), start("n2", a1), start("n1", "127.0.0.1:0")} {
 		sees(t, g, "n1 n2 n3")
 	}
@@ -305,7 +294,7 @@ func TestWhoExpectsOnlyItselfAsksItsSeedsFirst(t *testing.T) {
 		_, ok := Adopt(n0.Self(), n0.Members())
 		return ok
 	})
-	alone := gossip(t, "n9", func(c *Config) { c.Meta.BootstrapExpect, c.Seeds = 1, []string{freeAddr(t)} })
+	alone := gossip(t, "n9", func(c *Config) { c.Meta.BootstrapExpect, c.Seeds = 1, []string{freeport.Addr(t)} })
 	until(t, alone, "n9 forms one, nobody answers", func() bool {
 		_, ok := Bootstrap(alone.Self(), alone.Members(), 1)
 		return ok
@@ -351,7 +340,7 @@ func TestConfigIsRefusedWithASentence(t *testing.T) {
 }
 
 func TestCloseLeavesNoGoroutine(t *testing.T) {
-	g := gossip(t, "n1", seeds(freeAddr(t)))
+	g := gossip(t, "n1", seeds(freeport.Addr(t)))
 	gossip(t, "n2", seeds(g.Addr())).Close()
 	g.Close()
 	g.Close()

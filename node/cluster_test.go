@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/coveydb/covey/fsm/command"
+	"github.com/coveydb/covey/internal/freeport"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/node"
 )
@@ -21,26 +21,6 @@ type member struct {
 	config node.Config
 	*node.Node
 	db *kv.DB
-}
-
-// freeAddr returns a loopback address with a port that is free for TCP and UDP.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := l.Addr().String()
-		u, err := net.ListenPacket("udp", addr)
-		l.Close()
-		if err == nil {
-			u.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 func quiet() *slog.Logger {
@@ -54,7 +34,7 @@ func quiet() *slog.Logger {
 func testConfig(t testing.TB, id string, n int, join ...string) node.Config {
 	return node.Config{
 		ID: id, DataDir: t.TempDir(), Release: "test",
-		PeerAddr: freeAddr(t), GossipAddr: freeAddr(t), HTTPAddr: "127.0.0.1:1",
+		PeerAddr: freeport.Addr(t), GossipAddr: freeport.Addr(t), HTTPAddr: "127.0.0.1:1",
 		BootstrapExpect: n, Join: join,
 		Heartbeat: 300 * time.Millisecond, StableFor: 500 * time.Millisecond,
 		Logger: quiet(),

@@ -14,6 +14,7 @@ import (
 	"github.com/coveydb/covey/cluster"
 	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/internal/freeport"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/node"
 )
@@ -87,9 +88,9 @@ func TestAllNodesComeBackWithAllAddressesChanged(t *testing.T) {
 	for _, m := range members {
 		m.stop()
 	}
-	seed := freeAddr(t)
+	seed := freeport.Addr(t)
 	for i, m := range members {
-		m.config.PeerAddr, m.config.GossipAddr, m.config.Join = freeAddr(t), freeAddr(t), []string{seed}
+		m.config.PeerAddr, m.config.GossipAddr, m.config.Join = freeport.Addr(t), freeport.Addr(t), []string{seed}
 		if i == 0 {
 			m.config.GossipAddr = seed
 		}

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/coveydb/covey/internal/freeport"
 )
 
 var (
@@ -76,29 +77,10 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := l.Addr().String()
-		u, err := net.ListenPacket("udp", addr)
-		l.Close()
-		if err == nil {
-			u.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free port")
-	return ""
-}
-
 func newServer(t testing.TB, id string, expect int) *server {
 	t.Helper()
 	return &server{t: t, id: id, dir: filepath.Join(t.TempDir(), id), expect: expect,
-		http: freeAddr(t), peer: freeAddr(t), gossip: freeAddr(t)}
+		http: freeport.Addr(t), peer: freeport.Addr(t), gossip: freeport.Addr(t)}
 }
 
 // newCluster starts size processes and waits until all are ready.

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/coveydb/covey/internal/freeport"
 )
 
 func size(short, whole int) int {
@@ -286,7 +288,7 @@ func TestAllNodesComeBackWithAllAddressesChanged(t *testing.T) {
 		s.terminate()
 	}
 	for _, s := range servers {
-		s.http, s.peer, s.gossip = freeAddr(t), freeAddr(t), freeAddr(t)
+		s.http, s.peer, s.gossip = freeport.Addr(t), freeport.Addr(t), freeport.Addr(t)
 	}
 	for _, s := range servers {
 		s.join = servers[0].gossip
