@@ -14,8 +14,10 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/metadb"
 	walmetrics "github.com/hashicorp/raft-wal/metrics"
+	"github.com/hashicorp/raft-wal/segment"
 	"go.etcd.io/bbolt"
 
 	"github.com/coveydb/covey/internal/errs"
@@ -172,8 +174,10 @@ func (s *Stores) openLog(o Options) (raft.LogStore, *raftboltdb.BoltStore, error
 	}
 	// WAL.Close leaves its index file open and locked, so that is ours to close.
 	meta := &metadb.BoltMetaDB{}
+	files := segments{segment.NewFiler(dir, fs.New())}
 	w, err := wal.Open(dir,
-		wal.WithMetaStore(meta),
+		wal.WithMetaStore(notes{MetaStore: meta, segments: files, now: time.Now}),
+		wal.WithSegmentFiler(files),
 		wal.WithSegmentSize(o.SegmentSize),
 		wal.WithMetricsCollector(o.Metrics),
 		wal.WithLogger(logbridge.New(o.Logger).Named("raft-wal")))
