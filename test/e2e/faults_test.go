@@ -76,7 +76,7 @@ func TestNoIncrementIsLostOrCountedTwice(t *testing.T) {
 func more(t *testing.T, count *atomic.Int64, n int64) {
 	t.Helper()
 	goal := count.Load() + n
-	for deadline := time.Now().Add(60 * time.Second); count.Load() < goal; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); count.Load() < goal; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("stuck at %d, waiting for %d", count.Load(), goal)
 		}
@@ -265,7 +265,7 @@ func TestAWipedNodeRejoinsUnderLoad(t *testing.T) {
 	if err := os.RemoveAll(lost.dir); err != nil {
 		t.Fatal(err)
 	}
-	more(t, &written, int64(size(2_000, 60_000)))
+	more(t, &written, int64(size(2_000, 20_000)))
 	lost.start()
 	lost.waitReady(60 * time.Second)
 	close(stop)
@@ -303,8 +303,11 @@ func TestAllNodesComeBackWithAllAddressesChanged(t *testing.T) {
 }
 
 func TestANodeWithManyKeysIsReadySoon(t *testing.T) {
-	servers := newCluster(t, 1)
+	servers := newCluster(t, 3)
 	s := servers[0]
+	if leaderOf(t, servers) == s {
+		s = servers[1]
+	}
 	bucket := s.must("POST", "/", "")
 	keys := size(20_000, 1_000_000)
 	var wg sync.WaitGroup
