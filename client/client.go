@@ -175,8 +175,11 @@ func (c *Client) do(ctx context.Context, r *request) (*answer, error) {
 	begin := time.Now()
 	first := int(c.preferred.Load())
 	reached, unknown := false, false
+	var refused *Error        // the last answer that said why nothing was done
+	var slowest time.Duration // how long such an answer took to come
 	for try := 0; ; try++ {
 		i := (first + try) % len(c.endpoints)
+		sent := time.Now()
 		a, err := c.once(ctx, c.endpoints[i], r)
 		if err == nil {
 			c.preferred.Store(int64(i))
@@ -189,19 +192,37 @@ func (c *Client) do(ctx context.Context, r *request) (*answer, error) {
 		if err.Status < 400 || err.Status >= 500 {
 			err.Unknown = unknown
 		}
+		if err.Status == http.StatusServiceUnavailable {
+			refused, slowest = err, max(slowest, time.Since(sent))
+		}
 		if !err.retryable() {
+			if err.Status == 0 && refused != nil && !unknown {
+				return nil, refused
+			}
 			return nil, err
 		}
 		if !reached && time.Since(begin) >= c.cfg.Unreachable {
 			return nil, err
 		}
-		if (try+1)%len(c.endpoints) == 0 && !pause(ctx, (try+1)/len(c.endpoints), err.RetryAfter) {
+		// A try that could not end in time would only make a write that was
+		// refused uncertain, and hide the reason.
+		last := (try+1)%len(c.endpoints) == 0
+		if last && refused != nil && !unknown && remaining(ctx) < slowest {
+			return nil, refused
+		}
+		if last && !pause(ctx, (try+1)/len(c.endpoints), err.RetryAfter) {
 			return nil, err
 		}
 		if ctx.Err() != nil {
 			return nil, err
 		}
 	}
+}
+
+// remaining is how much time a call has left; its context has a deadline.
+func remaining(ctx context.Context) time.Duration {
+	end, _ := ctx.Deadline()
+	return time.Until(end)
 }
 
 // pause waits before round number round, and reports whether there is time for

@@ -160,6 +160,33 @@ func TestRefusedWriteAfterAnUnansweredOneStaysUnknown(t *testing.T) {
 	}
 }
 
+// A node waits for a leader before it refuses. Another try that time cuts short
+// would make of "not applied" an outcome that nobody knows.
+func TestRefusedWriteStaysRefusedWhenTimeRunsOut(t *testing.T) {
+	slow := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-r.Context().Done():
+		}
+		w.Header().Set("Covey-Reason", "no leader")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	for name, endpoints := range map[string][]string{
+		"alone":                   {slow},
+		"before one that is down": {slow, refusing(t)},
+		"after one that is down":  {refusing(t), slow},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := open(t, Config{Endpoints: endpoints, Timeout: 350 * time.Millisecond})
+			_, err := c.Bucket("b", "").Set(t.Context(), "k", []byte("v"), Write{})
+			if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknown) || !strings.Contains(fmt.Sprint(err), "no leader") {
+				t.Errorf("err = %v, want what the node said", err)
+			}
+		})
+	}
+}
+
 func TestUnreachableClusterIsReportedSoon(t *testing.T) {
 	addr := refusing(t)
 	c := open(t, Config{Endpoints: []string{addr}, Unreachable: time.Millisecond, Timeout: time.Hour})

@@ -34,6 +34,9 @@ func (id ID) String() string {
 	return hex.EncodeToString(id[:])
 }
 
+// MarshalText is String, for logs and JSON.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
 // IsZero reports whether id names no cluster.
 func (id ID) IsZero() bool { return id == ID{} }
 

@@ -12,14 +12,38 @@ import (
 
 // Close stops the node: it hands the lead to another member, if it has it,
 // leaves the gossip, and closes its data, flushed, so that the next start has
-// nothing to replay. ctx bounds the handing over, not the closing. Only the
-// first call does it; all return the same.
+// nothing to replay. ctx bounds the handing over, not the closing; only a node
+// that has failed gives up after some seconds. Only the first call does it; all
+// return the same.
 func (n *Node) Close(ctx context.Context) error {
 	n.closing.Do(func() {
 		n.handOver(ctx)
-		n.closed = n.release()
+		n.closed = n.releaseOrGiveUp()
 	})
 	return n.closed
+}
+
+// failedClose is how long a node that has failed takes to close at the most.
+const failedClose = 5 * time.Second
+
+// releaseOrGiveUp is release, but does not wait for ever for what may have made
+// the node fail, such as a disk that never answers: the process shall end.
+func (n *Node) releaseOrGiveUp() error {
+	done := make(chan error, 1)
+	go func() { done <- n.release() }()
+	select {
+	case err := <-done:
+		return err
+	case <-n.failed:
+	}
+	limit := time.NewTimer(failedClose)
+	defer limit.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-limit.C:
+		return errs.E(errs.Unavailable, "what failed does not let this node close within %v: end its process", failedClose)
+	}
 }
 
 // handOver lets another member lead before this one goes, so that writes wait

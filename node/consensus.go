@@ -32,6 +32,7 @@ type consensus struct {
 	notify   chan bool
 	observed chan raft.Observation
 	leads    atomic.Bool
+	over     chan struct{} // closes when Raft has stopped
 	stop     context.CancelFunc
 	wg       sync.WaitGroup
 }
@@ -43,6 +44,7 @@ func (n *Node) startConsensus() error {
 		layer:    n.transport.RaftListener(),
 		notify:   make(chan bool, 16),
 		observed: make(chan raft.Observation, 16),
+		over:     make(chan struct{}),
 		stop:     stop,
 	}
 	logger := logbridge.New(n.log)
@@ -158,6 +160,7 @@ func (n *Node) watch(ctx context.Context, c *consensus) {
 func (n *Node) stopConsensus(c *consensus) error {
 	n.consensus.Store(nil)
 	err := c.raft.Shutdown().Error()
+	close(c.over)
 	c.stop()
 	close(c.notify)
 	c.wg.Wait()
@@ -192,8 +195,29 @@ func (n *Node) applyLog(entry []byte) raft.ApplyFuture {
 	if c == nil {
 		return refused{raft.ErrNotLeader}
 	}
-	return c.raft.Apply(entry, enqueueTimeout)
+	return applying{c.raft.Apply(entry, enqueueTimeout), c}
 }
+
+// wait is f.Error, but ends with Raft, which never answers what was committed
+// and not yet applied when it was stopped.
+func (c *consensus) wait(f raft.Future) error {
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-c.over:
+		return raft.ErrRaftShutdown
+	}
+}
+
+// applying is the future of an entry that Raft has, for one who waits for it.
+type applying struct {
+	raft.ApplyFuture
+	c *consensus
+}
+
+func (f applying) Error() error { return f.c.wait(f.ApplyFuture) }
 
 // refused is the future of an entry that never got to Raft.
 type refused struct{ err error }

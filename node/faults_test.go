@@ -211,7 +211,7 @@ func sameState(t testing.TB, members []*member) error {
 }
 
 func TestALargeCommandTravelsInPiecesAndDisturbsNobody(t *testing.T) {
-	members := newCluster(t, 3, func(c *node.Config) { c.Heartbeat = time.Second }) // as by default
+	members := newCluster(t, 3, func(c *node.Config) { c.Heartbeat = 3 * time.Second })
 	leader := leaderOf(t, members)
 	status, err := leader.Status(context.Background())
 	if err != nil {

@@ -68,7 +68,7 @@ func (n *Node) term(ctx context.Context, c *consensus) {
 // term, which settles everything that earlier leaders left, waits until that
 // is applied, and learns from a quorum how far the cluster's clock has gone.
 func (n *Node) takeOver(ctx context.Context, c *consensus, term uint64) error {
-	if err := c.raft.Barrier(enqueueTimeout).Error(); err != nil {
+	if err := c.wait(c.raft.Barrier(enqueueTimeout)); err != nil {
 		return err
 	}
 	n.clock.keep(c.voters())
@@ -141,7 +141,7 @@ func (d *duties) membership(ctx context.Context) {
 	})
 	for _, change := range plan {
 		if err := d.change(change, f.Index()); err != nil {
-			d.n.log.Warn("change of membership failed", "change", change.Kind, "node", change.ID, "err", err)
+			d.n.log.Warn("change of membership failed", "change", change.Kind.String(), "node", change.ID, "err", err)
 		}
 		if change.Kind != cluster.Refuse {
 			return // the next tick plans on the new configuration
@@ -193,9 +193,9 @@ func (d *duties) change(c cluster.Change, index uint64) error {
 	default:
 		f = d.c.raft.AddNonvoter(id, addr, index, changeFor)
 	}
-	if err := f.Error(); err != nil && !errors.Is(err, raft.ErrNotLeader) {
+	if err := d.c.wait(f); err != nil && !errors.Is(err, raft.ErrNotLeader) {
 		return errs.E(errs.Unavailable, "%w", err)
 	}
-	d.n.log.Info("membership", "change", c.Kind, "node", c.ID, "addr", c.Addr, "reason", c.Reason)
+	d.n.log.Info("membership", "change", c.Kind.String(), "node", c.ID, "addr", c.Addr, "reason", c.Reason)
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/coveydb/covey/cluster"
 	"github.com/coveydb/covey/fsm"
 	"github.com/coveydb/covey/internal/errs"
@@ -23,7 +25,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger.With("node", cfg.ID), clock: newClock(), meters: newMeters(), failed: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Logger.With("self", cfg.ID), clock: newClock(), meters: newMeters(), failed: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	n.reads = rounds{run: n.readPoint, limit: readLimit}
 	n.leads = rounds{run: n.confirm, limit: roundLimit}
@@ -108,19 +110,48 @@ func produce(dir string, w io.Writer) error {
 	return errors.Join(fsm.WriteStream(w, snap), snap.Close(), db.Close())
 }
 
-// recoverState fills an empty store from the newest snapshot: Raft replays only
-// what is later. It happens when the state folder was lost, and only then.
+// recoverState brings the state and the log up to the newest snapshot, behind
+// which Raft will go on. They are there, unless the state folder was lost, or
+// the node stopped after it got a snapshot and before it had installed it.
 func (n *Node) recoverState() error {
-	if st := n.machine.State(); st.Index > 0 {
-		return nil
-	}
 	list, err := n.snapshots.List()
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	n.log.Warn("the state is empty, restoring it from the newest snapshot", "index", list[0].Index)
-	_, stream, err := n.snapshots.Open(list[0].ID)
+	newest := list[0]
+	if err := n.recoverMachine(newest); err != nil {
+		return err
+	}
+	// Raft appends behind the snapshot, and a log has no gaps.
+	first, err := n.logs.Log.FirstIndex()
 	if err != nil {
+		return err
+	}
+	last, err := n.logs.Log.LastIndex()
+	if err != nil || last == 0 || last >= newest.Index {
+		return err
+	}
+	n.log.Warn("the log ends before the newest snapshot and is emptied", "last", last, "index", newest.Index)
+	return n.logs.Log.DeleteRange(first, last)
+}
+
+// recoverMachine installs a snapshot if it holds more than the state. An index
+// below the snapshot's tells only that it may: not every entry is a command.
+func (n *Node) recoverMachine(newest *raft.SnapshotMeta) error {
+	have := n.machine.State().Index
+	if have >= newest.Index {
+		return nil
+	}
+	_, stream, err := n.snapshots.Open(newest.ID)
+	if err != nil {
+		return err
+	}
+	holds, err := fsm.VerifyStream(stream)
+	if err = errors.Join(err, stream.Close()); err != nil || holds.Index <= have {
+		return err
+	}
+	n.log.Warn("the state is behind the newest snapshot and is restored from it", "state", have, "index", newest.Index)
+	if _, stream, err = n.snapshots.Open(newest.ID); err != nil {
 		return err
 	}
 	return n.replica.Restore(stream)

@@ -37,17 +37,29 @@ func (n *Node) View(ctx context.Context, c kv.Consistency) (*fsm.View, kv.ReadIn
 	if err != nil {
 		return nil, kv.ReadInfo{}, err
 	}
-	if err := n.machine.Wait(ctx, p.version); err != nil {
-		if ctx.Err() != nil {
-			err = errs.E(errs.Unavailable, "this node is at version %d and did not reach %d in time", n.machine.State().Version, p.version)
-		}
-		return nil, kv.ReadInfo{}, err
-	}
-	v, err := n.machine.View()
+	v, err := n.viewAt(ctx, p.version)
 	if err != nil {
 		return nil, kv.ReadInfo{}, err
 	}
 	return v, kv.ReadInfo{Version: v.Version, Now: max(p.now, v.Clock)}, nil
+}
+
+// viewAt returns a state that has reached version. What was reached can be left
+// again: a snapshot that is being installed may hold less than the state has.
+func (n *Node) viewAt(ctx context.Context, version uint64) (*fsm.View, error) {
+	for {
+		if err := n.machine.Wait(ctx, version); err != nil {
+			if ctx.Err() != nil {
+				err = errs.E(errs.Unavailable, "this node is at version %d and did not reach %d in time", n.machine.State().Version, version)
+			}
+			return nil, err
+		}
+		v, err := n.machine.View()
+		if err != nil || v.Version >= version {
+			return v, err
+		}
+		v.Release()
+	}
 }
 
 // staleView is this node's state as it is, with a proven bound on its age if
@@ -119,7 +131,10 @@ func (n *Node) confirm(ctx context.Context) (point, error) {
 	if err != nil {
 		return point{}, err
 	}
-	c := n.consensus.Load()
+	c, err := n.raft()
+	if err != nil {
+		return point{}, err // it was stopped since
+	}
 	for {
 		p := point{version: n.machine.State().Version, now: n.clock.now()}
 		used, err := n.quorumIn(ctx, c, term, p.now)

@@ -24,6 +24,7 @@ func (q *request) create() error {
 		return err
 	}
 	fields := q.fields(form)
+	q.noCondition()
 	once := q.once(body)
 	if q.bad != nil {
 		return q.bad
@@ -81,6 +82,7 @@ func (q *request) mint() error {
 	if err != nil {
 		return err
 	}
+	q.noCondition()
 	grant := bucket.Grant{Prefix: []byte(form.Value("prefix"))}
 	grant.Permissions, err = bucket.ParsePermissions(form.Value("permissions"))
 	q.note(err)

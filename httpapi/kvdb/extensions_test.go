@@ -83,6 +83,7 @@ func TestEntityTags(t *testing.T) {
 		w.refused(400, "GET", key, "", "If-None-Match: "+bad)
 	}
 	w.refused(400, "POST", "/"+id, `{"txn":[]}`, "If-Match: *")
+	w.refused(400, "POST", "/", "", "If-None-Match: *")
 	w.refused(400, "DELETE", "/"+id, "", "If-None-Match: *")
 	w.want(200, "", "GET", "/"+id, "")
 }

@@ -48,7 +48,7 @@ func newHandler(t testing.TB, store *kvtest.Store, change ...func(*settings)) ht
 	}
 	s := &settings{
 		api:   Config{DB: store.DB, Log: slog.New(slog.DiscardHandler)},
-		layer: bucket.Config{Root: auth.NewRootKey(rootKey), Keyring: ring, Clock: store.Now},
+		layer: bucket.Config{Root: auth.NewRootKey(rootKey), Keyring: ring},
 	}
 	for _, f := range change {
 		f(s)

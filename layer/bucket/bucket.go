@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"bytes"
-	"time"
 
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/internal/errs"
@@ -29,14 +28,7 @@ type Config struct {
 	CreateNeedsRoot bool          // only the holder of the root key may create buckets
 	Root            *auth.RootKey // the operator's key; nil = nobody is the operator
 	Keyring         *seal.Keyring // seals signing keys; nil = setting one is refused
-	Clock           func() int64  // Unix ms, for the expiry of tokens; nil = the system's (tests give the clock they turn)
 }
-
-// now returns the time by which an access token is judged. The commit rule
-// guards what a transaction has read, not that a token still lives; so the
-// node's clock is a floor under the transaction's. It can only make a token
-// end, never live on.
-func (c *Config) now(tx *kv.Tx) int64 { return max(tx.Now(), c.Clock()) }
 
 // Buckets is the layer's entry: all functions that take a bucket's id. It
 // holds configuration only and is safe for concurrent use.
@@ -50,9 +42,6 @@ func New(c Config) (*Buckets, error) {
 	}
 	if c.MaxList == 0 {
 		c.MaxList = MaxList
-	}
-	if c.Clock == nil {
-		c.Clock = func() int64 { return time.Now().UnixMilli() }
 	}
 	if c.MaxValue < 0 || c.MaxValue > valueCap {
 		return nil, errs.E(errs.Invalid, "limit of %d bytes for a value is not between 1 and %d", c.MaxValue, valueCap)

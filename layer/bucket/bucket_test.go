@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/internal/auth"
@@ -32,7 +31,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 		t.Fatal(err)
 	}
 	w := &world{Store: kvtest.New(t), t: t}
-	c := Config{Root: auth.NewRootKey(rootText), Keyring: ring, Clock: w.Now}
+	c := Config{Root: auth.NewRootKey(rootText), Keyring: ring}
 	for _, f := range change {
 		f(&c)
 	}
@@ -266,8 +265,5 @@ func TestNewRefusesBadLimits(t *testing.T) {
 	}
 	if bs.MaxValue() != 16384 || bs.MaxList() != 10000 {
 		t.Errorf("defaults are %d and %d", bs.MaxValue(), bs.MaxList())
-	}
-	if now := bs.c.Clock(); now < kvtest.Start || now > time.Now().UnixMilli() {
-		t.Errorf("the default clock shows %d", now)
 	}
 }

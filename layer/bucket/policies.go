@@ -38,8 +38,8 @@ type Draft struct {
 }
 
 // Draft prepares the creation of a bucket, before the transaction: it draws
-// the id, unless the operator has chosen one (name), and a salt, takes the
-// time, hashes the keys and seals the signing key. An empty key counts as absent. A name that
+// the id, unless the operator has chosen one (name), and a salt, hashes the
+// keys and seals the signing key. An empty key counts as absent. A name that
 // cannot be a bucket's id is errs.Invalid, and so is a signing key on a node
 // without a keyring.
 func (bs *Buckets) Draft(name string, f Fields) (*Draft, error) {
@@ -54,7 +54,7 @@ func (bs *Buckets) Draft(name string, f Fields) (*Draft, error) {
 		d.ID = NewID()
 	}
 	p := &d.policy
-	p.created, p.salt = bs.c.Clock(), auth.NewSalt()
+	p.salt = auth.NewSalt()
 	p.ttl = DefaultTTL
 	if f.DefaultTTL.stated {
 		p.ttl = f.DefaultTTL.seconds
@@ -115,7 +115,9 @@ func (bs *Buckets) Create(tx *kv.Tx, cred auth.Credential, d *Draft) error {
 	if found {
 		return errs.E(errs.Exists, "bucket %s exists already", d.ID)
 	}
-	tx.Set(key, d.policy.append(nil), 0)
+	p := d.policy // the draft may be used again
+	p.created = tx.Now()
+	tx.Set(key, p.append(nil), 0)
 	tx.Reply([]byte(d.ID))
 	return nil
 }

@@ -53,7 +53,7 @@ func (b *Bucket) Mint(g Grant) (string, error) {
 	case ttl == 0:
 		return "", errs.E(errs.Invalid, "ttl of an access token is 0: it must end")
 	}
-	t := token{perms: g.Permissions, expiry: uint64(b.c.now(b.tx) + ttl.Milliseconds()), prefix: g.Prefix}
+	t := token{perms: g.Permissions, expiry: uint64(b.tx.Now() + ttl.Milliseconds()), prefix: g.Prefix}
 	body := t.append(make([]byte, 0, maxToken))
 	tag, err := b.tokenTag(body)
 	if err != nil {
@@ -75,7 +75,7 @@ func (b *Bucket) verify(text string) (caller, error) {
 	if !hmac.Equal(tag, want) {
 		return caller{}, b.errToken("not one of this bucket, or its signing key has changed")
 	}
-	if t.expiry <= uint64(b.c.now(b.tx)) {
+	if t.expiry <= uint64(b.tx.Now()) {
 		return caller{}, b.errToken("expired")
 	}
 	return caller{token: true, perms: t.perms, prefix: t.prefix}, nil

@@ -32,6 +32,7 @@ var demoted = map[string]slog.Level{
 	"failed to get previous log":                                 slog.LevelInfo,
 	"failed to heartbeat to":                                     slog.LevelDebug,
 	"failed to make requestVote RPC":                             slog.LevelInfo,
+	"heartbeat timeout reached, starting election":               slog.LevelInfo,
 	"no logs to truncate":                                        slog.LevelDebug,
 	"peer has newer term, stopping replication":                  slog.LevelInfo,
 	"pipelining replication":                                     slog.LevelDebug,

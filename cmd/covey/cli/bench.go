@@ -45,8 +45,8 @@ in a bucket that is made for it and deleted afterwards.
 
 With the root key the nodes are found by themselves, and --through chooses among
 them; without it the requests go to all of --endpoint. Latencies are in
-microseconds. SERVER CPU is the CPU time of all asked nodes an operation, from
-their metrics.`,
+microseconds, and so is SERVER CPU: what an operation took of the CPUs of all
+these nodes, from their metrics.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.bench(cmd.Context(), f) },
 	}
 	f.conn.flags(cmd.Flags(), false)

@@ -79,6 +79,12 @@ wins over a variable, a variable over the file.`,
 	root.AddCommand(
 		a.newServe(), a.newDev(), a.newDemo(), a.newCluster(), a.newBucket(), a.newKey(), a.newBench(), a.newVersion(),
 	)
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Args, cmd.RunE, cmd.SuggestionsMinimumDistance = cobra.ArbitraryArgs, group, 2
+		}
+	}
 	return root
 }
 

@@ -164,14 +164,17 @@ func TestExitCodesTellWhatWentWrong(t *testing.T) {
 		code int
 		says string
 	}{
-		{"no such command", []string{"buckt"}, exitUsage, `did you mean "bucket"?`},
+		{"no such command", []string{"buckt"}, exitUsage, `did you mean "bucket"? Try: covey help`},
 		{"no such verb", []string{"key", "gt"}, exitUsage, `did you mean "get"?`},
 		{"no such flag", []string{"key", "get", "b", "k", "--colour"}, exitUsage, "unknown flag"},
 		{"too few arguments", []string{"key", "get", "b"}, exitUsage, "too few arguments"},
 		{"too many arguments", []string{"version", "x"}, exitUsage, "too many arguments"},
+		{"no such shell", []string{"completion", "tcsh"}, exitUsage, `"tcsh" is no command of "covey completion"`},
 		{"bad format", []string{"version", "-o", "xml"}, exitUsage, `"xml" is none of`},
 		{"bad consistency", []string{"key", "get", "b", "k", "--consistency", "eventual"}, exitUsage, "neither linearizable nor stale"},
 		{"bad ttl", []string{"key", "set", "b", "k", "v", "--ttl", "soon"}, exitUsage, `"soon" is no time to live`},
+		{"both conditions", []string{"key", "set", "b", "k", "v", "--if-absent", "--if-match", "*"}, exitUsage, "cannot both hold"},
+		{"no time", []string{"key", "get", "b", "k", "--timeout", "0s"}, exitUsage, "--timeout 0s"},
 		{"bad variable", []string{"serve", "--config", "/does/not/exist"}, exitUsage, "configuration file"},
 		{"serve without an id", []string{"serve"}, exitUsage, "covey dev"},
 		{"no such bucket", []string{"key", "get", "none", "k"}, exitNotFound, "404"},

@@ -38,6 +38,9 @@ func (c *connection) flags(fs *pflag.FlagSet, bucketKey bool) {
 
 // open returns a client. The caller closes it.
 func (c *connection) open(a *app) (*client.Client, error) {
+	if c.timeout <= 0 {
+		return nil, usagef("--timeout %v is not above zero", c.timeout)
+	}
 	root, err := c.secret(a, "root-key-file", c.rootKeyFile, envRootKey)
 	if err != nil {
 		return nil, err

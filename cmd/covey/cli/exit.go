@@ -71,7 +71,10 @@ func (a *app) exit(ctx context.Context, err error) int {
 	}
 	text := err.Error()
 	if advice := adviceFor(err); advice != "" {
-		text = strings.TrimSuffix(text, ".") + ". " + advice
+		if !strings.HasSuffix(text, "?") {
+			text = strings.TrimSuffix(text, ".") + "."
+		}
+		text += " " + advice
 	}
 	a.note("%s", text)
 	return code

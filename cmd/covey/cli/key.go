@@ -106,6 +106,9 @@ func (w *writeFlags) write() (client.Write, error) {
 	if err != nil {
 		return client.Write{}, err
 	}
+	if w.ifAbsent && w.ifMatch != "" {
+		return client.Write{}, usagef("--if-absent and --if-match cannot both hold")
+	}
 	out := client.Write{TTL: ttl, IfMatch: w.ifMatch}
 	if w.ifAbsent {
 		out.IfNoneMatch = "*"

@@ -50,6 +50,7 @@ type demo struct {
 	pids   map[string]int // of the running processes, by node id
 	client *client.Client
 	screen screen
+	newKey string // the root key, if this start made it
 }
 
 // Run starts the cluster and shows its status until ctx ends; then it stops
@@ -118,8 +119,13 @@ func (d *demo) prepareFolder() error {
 	if _, err := os.Stat(filepath.Join(dir, fmt.Sprintf("n%d", d.cfg.Nodes+1))); err == nil {
 		return fmt.Errorf("%s holds a cluster of more than %d nodes; give the same --nodes as before, or another --data-dir", dir, d.cfg.Nodes)
 	}
-	if err := createOnce(filepath.Join(dir, rootKeyFile), auth.GenerateKey()+"\n"); err != nil {
+	key := auth.GenerateKey()
+	made, err := createOnce(filepath.Join(dir, rootKeyFile), key+"\n")
+	if err != nil {
 		return err
+	}
+	if made {
+		d.newKey = key
 	}
 	if _, err := os.Stat(filepath.Join(dir, keyringFile)); err == nil {
 		return nil
@@ -129,16 +135,16 @@ func (d *demo) prepareFolder() error {
 }
 
 // createOnce writes a secret file unless it exists.
-func createOnce(path, text string) error {
+func createOnce(path, text string) (made bool, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	_, err = f.WriteString(text)
-	return errors.Join(err, f.Close())
+	return true, errors.Join(err, f.Close())
 }
 
 func (d *demo) connect() error {

@@ -19,14 +19,18 @@ type addresses struct {
 // the node listens; the node then says so.
 func chooseAddresses(n, first int) ([]addresses, error) {
 	out := make([]addresses, n)
+	given := make(map[int]bool) // the nodes listen on them only later
 	for i := range out {
 		base := first + 10*i
 		ports := []int{base, base + 1, base + 2}
-		if first <= 0 || base+2 > 65535 || !allFree(ports) {
+		if first <= 0 || base+2 > 65535 || !allFree(ports, given) {
 			var err error
-			if ports, err = pickFree(len(ports)); err != nil {
+			if ports, err = pickFree(len(ports), given); err != nil {
 				return nil, err
 			}
+		}
+		for _, p := range ports {
+			given[p] = true
 		}
 		out[i] = addresses{http: addr(ports[0]), peer: addr(ports[1]), gossip: addr(ports[2])}
 	}
@@ -35,9 +39,9 @@ func chooseAddresses(n, first int) ([]addresses, error) {
 
 func addr(port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-func allFree(ports []int) bool {
+func allFree(ports []int, given map[int]bool) bool {
 	for _, p := range ports {
-		if !free(p) {
+		if given[p] || !free(p) {
 			return false
 		}
 	}
@@ -58,9 +62,9 @@ func free(port int) bool {
 	return u.Close() == nil
 }
 
-// pickFree returns n different free ports. All are held until the last is
-// found, so that none comes twice.
-func pickFree(n int) ([]int, error) {
+// pickFree returns n different free ports that are not given away yet. All are
+// held until the last is found, so that none comes twice.
+func pickFree(n int, given map[int]bool) ([]int, error) {
 	var ports []int
 	for range 100 * n {
 		l, err := net.Listen("tcp", addr(0))
@@ -69,6 +73,9 @@ func pickFree(n int) ([]int, error) {
 		}
 		defer l.Close()
 		port := l.Addr().(*net.TCPAddr).Port
+		if given[port] {
+			continue
+		}
 		u, err := net.ListenPacket("udp", addr(port))
 		if err != nil {
 			continue

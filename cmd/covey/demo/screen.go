@@ -71,6 +71,9 @@ func (d *demo) welcome(ctx context.Context) string {
 	for _, c := range d.nodes {
 		fmt.Fprintf(&b, "  %-5s %-24s %-17s %-17s %d\n", c.id, c.url(), c.at.peer, c.at.gossip, d.pids[c.id])
 	}
+	if d.newKey != "" {
+		fmt.Fprintf(&b, "\nRoot key, shown this once and kept in %s:\n  %s\n", filepath.Join(d.dir, rootKeyFile), d.newKey)
+	}
 	url := func(i int) string { return d.nodes[i%len(d.nodes)].url() }
 	fmt.Fprintf(&b, "\nPaste into another terminal:\n\n")
 	for _, l := range []struct{ line, note string }{

@@ -54,6 +54,9 @@ type Config struct {
 	Log       *slog.Logger
 }
 
+// minRootKey is the least length of a root key: who holds it may do everything.
+const minRootKey = 16
+
 // parsed is what Config's texts and files mean.
 type parsed struct {
 	raftLog   raftlog.Kind
@@ -79,6 +82,9 @@ func (c *Config) parse() (*parsed, error) {
 		p.raftLog = raftlog.Bolt
 	default:
 		return nil, errs.E(errs.Invalid, "--raft-log %q: it is wal or bolt", c.RaftLog)
+	}
+	if n := len(c.RootKey); n > 0 && n < minRootKey {
+		return nil, errs.E(errs.Invalid, "--root-key-file: the key has %d characters, at least %d are needed: head -c 32 /dev/urandom | base64 makes one", n, minRootKey)
 	}
 	switch c.KVdbCreate {
 	case "", "open":

@@ -24,6 +24,8 @@ import (
 	"github.com/coveydb/covey/internal/seal"
 )
 
+const testRootKey = "a root key for tests"
+
 func single(t *testing.T) Config {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,7 +36,7 @@ func single(t *testing.T) Config {
 	return Config{
 		ID: "n1", DataDir: filepath.Join(dir, "data"), Release: "test", BootstrapExpect: 1, KeyringFile: keyring,
 		HTTPAddr: "127.0.0.1:0", PeerAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0",
-		RootKey: "root", Heartbeat: 200 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+		RootKey: testRootKey, Heartbeat: 200 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -138,6 +140,7 @@ func TestBadConfigsAreRefusedByTheNameOfTheFlag(t *testing.T) {
 		"gossip on a network":    {func(c *Config) { c.GossipAddr = "[::]:0" }, "--gossip-key-file"},
 		"log store":              {func(c *Config) { c.RaftLog = "sqlite" }, "--raft-log"},
 		"who creates":            {func(c *Config) { c.KVdbCreate = "nobody" }, "--kvdb-create"},
+		"a short root key":       {func(c *Config) { c.RootKey = "short" }, "--root-key-file"},
 		"root creates, no key":   {func(c *Config) { c.KVdbCreate, c.RootKey = "root", "" }, "--root-key-file"},
 		"rate limit":             {func(c *Config) { c.KVdbRateLimit = "many per day" }, "--kvdb-rate-limit"},
 		"proxies":                {func(c *Config) { c.TrustedProxies = "everyone" }, "--trusted-proxies"},
