@@ -130,17 +130,12 @@ func (d *duties) due() (bool, error) {
 // membership brings Raft's configuration closer to what gossip sees, at most
 // one change of a voter at a time.
 func (d *duties) membership(ctx context.Context) {
-	f := d.c.raft.GetConfiguration()
-	if f.Error() != nil {
-		return
-	}
-	servers := f.Configuration().Servers
-	have := d.have(ctx, servers)
+	have := d.have(ctx, d.c.servers())
 	plan := cluster.Plan(have, d.n.gossip.Members(), cluster.Policy{
 		Self: d.n.cfg.ID, ClusterID: d.n.folder.clusterID(), StableFor: d.n.cfg.StableFor, Formats: formats,
 	})
 	for _, change := range plan {
-		if err := d.change(change, f.Index()); err != nil {
+		if err := d.change(change); err != nil {
 			d.n.log.Warn("change of membership failed", "change", change.Kind.String(), "node", change.ID, "err", err)
 		}
 		if change.Kind != cluster.Refuse {
@@ -156,6 +151,7 @@ func (d *duties) have(ctx context.Context, servers []raft.Server) []cluster.Serv
 		ids[i] = string(s.ID)
 	}
 	stands := d.n.survey(ctx, ids, surveyFor)
+	d.n.clock.keep(d.c.voters()) // the survey hears non-voters too
 	last := d.c.raft.LastIndex()
 	have := make([]cluster.Server, len(servers))
 	for i, s := range servers {
@@ -175,7 +171,7 @@ func (d *duties) have(ctx context.Context, servers []raft.Server) []cluster.Serv
 	return have
 }
 
-func (d *duties) change(c cluster.Change, index uint64) error {
+func (d *duties) change(c cluster.Change) error {
 	id, addr := raft.ServerID(c.ID), raft.ServerAddress(c.Addr)
 	var f raft.IndexFuture
 	switch {
@@ -189,9 +185,9 @@ func (d *duties) change(c cluster.Change, index uint64) error {
 		}
 		return nil
 	case c.Voter:
-		f = d.c.raft.AddVoter(id, addr, index, changeFor)
+		f = d.c.raft.AddVoter(id, addr, 0, changeFor)
 	default:
-		f = d.c.raft.AddNonvoter(id, addr, index, changeFor)
+		f = d.c.raft.AddNonvoter(id, addr, 0, changeFor)
 	}
 	if err := d.c.wait(f); err != nil && !errors.Is(err, raft.ErrNotLeader) {
 		return errs.E(errs.Unavailable, "%w", err)
