@@ -163,12 +163,34 @@ func (d *duties) have(ctx context.Context, servers []raft.Server) []cluster.Serv
 		} else if _, known := d.stableSince[id]; !known {
 			d.stableSince[id] = time.Now()
 		}
-		have[i] = cluster.Server{ID: id, Addr: string(s.Address), Voter: s.Suffrage == raft.Voter, CaughtUp: up}
+		have[i] = cluster.Server{ID: id, Addr: d.addressOf(s), Voter: s.Suffrage == raft.Voter, CaughtUp: up}
 		if up {
 			have[i].StableFor = time.Since(d.stableSince[id])
 		}
 	}
 	return have
+}
+
+// addressOf is a server's address for planning. Where the server can be found
+// by gossip its address in Raft's configuration does not matter, and is not
+// brought up to date: hashicorp/raft 1.8.0 replaces it under the hands of the
+// goroutine that replicates to that server (replication.go reads its peer
+// without the lock). It has to go only if another node needs that address.
+func (d *duties) addressOf(s raft.Server) string {
+	configured, now := string(s.Address), ""
+	for _, seen := range d.n.gossip.Members() {
+		switch {
+		case !seen.Alive:
+		case seen.NodeID == string(s.ID):
+			now = seen.PeerAddr
+		case seen.PeerAddr == configured:
+			return configured
+		}
+	}
+	if now == "" {
+		return configured
+	}
+	return now
 }
 
 func (d *duties) change(c cluster.Change) error {

@@ -4,8 +4,9 @@
 // Each element begins with a type byte and ends by itself, so the encoding of
 // a tuple is the concatenation of its elements and no tuple is a prefix of
 // another element's inside. All keys that begin with a tuple form one span.
-// The scheme for byte strings is that of FoundationDB's tuple layer (0x00 is
-// written as 0x00 0xFF, a lone 0x00 ends the string).
+// In a byte string 0x00 is written as 0x00 0xFF, and 0x00 0x01 ends it: so no
+// encoded string is the beginning of another one, and it sorts before all that
+// go on.
 package tuple
 
 import (
@@ -45,7 +46,7 @@ func escape[T []byte | string](dst []byte, v T) []byte {
 			dst = append(dst, 0xFF)
 		}
 	}
-	return append(dst, 0)
+	return append(dst, 0, 1)
 }
 
 // Bytes reads a byte string from the head of p and returns what follows it.
@@ -83,12 +84,17 @@ func unescape(p []byte, tag byte) (v, rest []byte, err error) {
 			v = append(v, p[i])
 			continue
 		}
-		if i+1 < len(p) && p[i+1] == 0xFF {
-			v = append(v, 0)
-			i++
-			continue
+		if i++; i == len(p) {
+			break
 		}
-		return v, p[i+1:], nil
+		switch p[i] {
+		case 0xFF:
+			v = append(v, 0)
+		case 1:
+			return v, p[i+1:], nil
+		default:
+			return nil, nil, errCorrupt
+		}
 	}
 	return nil, nil, errCorrupt
 }

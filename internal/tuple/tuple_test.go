@@ -10,6 +10,7 @@ import (
 func FuzzBytesKeepsOrderAndValue(f *testing.F) {
 	f.Add([]byte{0}, []byte{0, 0xFF})
 	f.Add([]byte("a"), []byte("ab"))
+	f.Add([]byte{0}, []byte{})
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		ea, eb := AppendBytes(nil, a), AppendBytes(nil, b)
 		if bytes.Compare(ea, eb) != bytes.Compare(a, b) {
