@@ -33,6 +33,7 @@ var demoted = map[string]slog.Level{
 	"failed to heartbeat to":                                     slog.LevelDebug,
 	"failed to make requestVote RPC":                             slog.LevelInfo,
 	"heartbeat timeout reached, starting election":               slog.LevelInfo,
+	"no known peers, aborting election":                          slog.LevelInfo,
 	"no logs to truncate":                                        slog.LevelDebug,
 	"peer has newer term, stopping replication":                  slog.LevelInfo,
 	"pipelining replication":                                     slog.LevelDebug,
