@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/internal/freeport"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/node"
@@ -157,16 +156,6 @@ func (m *member) get(key string) string {
 		m.t.Fatalf("get %s on %s: %v", key, m.config.ID, err)
 	}
 	return out
-}
-
-func (m *member) incr(key string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
-	res, err := m.db.Update(ctx, func(tx *kv.Tx) error { tx.Add([]byte(key), command.Int(1), 0); return nil })
-	if err != nil {
-		return "", err
-	}
-	return string(res.Added[0]), nil
 }
 
 func TestAWriteThroughAnyNodeIsReadThroughAnyOther(t *testing.T) {

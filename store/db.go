@@ -143,7 +143,7 @@ func (db *DB) flush(g *generation) error {
 		return err
 	}
 	// While flushes fail a further one would only add a memtable to the queue.
-	if err, _, _ := g.health.state(); err != nil {
+	if _, err, _ := g.health.state(); err != nil {
 		return wrap("flush", db.dir, err)
 	}
 	flushed, err := g.p.AsyncFlush()
@@ -151,7 +151,7 @@ func (db *DB) flush(g *generation) error {
 		return wrap("flush", db.dir, err)
 	}
 	for {
-		err, _, changed := g.health.state()
+		changed, err, _ := g.health.state()
 		if err != nil {
 			return wrap("flush", db.dir, err)
 		}
@@ -177,7 +177,7 @@ func (db *DB) Err() error {
 	if err := db.brokenErr(); err != nil {
 		return err
 	}
-	flushErr, compactErr, _ := g.health.state()
+	_, flushErr, compactErr := g.health.state()
 	if flushErr != nil {
 		return wrap("flush", db.dir, flushErr)
 	}

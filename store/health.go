@@ -97,13 +97,13 @@ func (h *health) notify() {
 
 // state returns the errors outstanding (a write that waits for room counts as
 // a failed flush) and a channel that is closed at the next event.
-func (h *health) state() (flushErr, compactErr error, changed <-chan struct{}) {
+func (h *health) state() (changed <-chan struct{}, flushErr, compactErr error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if flushErr = h.flushErr; flushErr == nil {
 		flushErr = h.waitErr
 	}
-	return flushErr, h.compactErr, h.changed
+	return h.changed, flushErr, h.compactErr
 }
 
 // admit lets a commit that needs size bytes of memory into p, waits while
@@ -113,7 +113,7 @@ func (h *health) state() (flushErr, compactErr error, changed <-chan struct{}) {
 // one, with figures of its own.
 func (h *health) admit(p *pebble.DB, size int64) error {
 	for first := true; ; first = false {
-		memory, tables, flushErr, compactErr, changed := h.behind()
+		memory, tables, changed, flushErr, compactErr := h.behind()
 		if !memory && !tables {
 			h.committed.Add(size)
 			return nil
@@ -143,13 +143,13 @@ func (h *health) admit(p *pebble.DB, size int64) error {
 
 // behind reports whether too much memory waits for a flush and too many tables
 // for a compaction, and if so why.
-func (h *health) behind() (memory, tables bool, flushErr, compactErr error, changed <-chan struct{}) {
+func (h *health) behind() (memory, tables bool, changed <-chan struct{}, flushErr, compactErr error) {
 	memory = h.committed.Load()-h.flushed.Load() >= h.memoryLimit
 	tables = h.sublevels.Load() >= stallL0Sublevels
 	if memory || tables {
-		flushErr, compactErr, changed = h.state()
+		changed, flushErr, compactErr = h.state()
 	}
-	return memory, tables, flushErr, compactErr, changed
+	return memory, tables, changed, flushErr, compactErr
 }
 
 // looked records what the keeper saw: how many sublevels L0 has, and that the
@@ -198,7 +198,7 @@ func (h *health) nudge(p *pebble.DB) {
 
 // pause waits before a retry when the last background work failed.
 func (h *health) pause() {
-	flushErr, compactErr, _ := h.state()
+	_, flushErr, compactErr := h.state()
 	if flushErr != nil || compactErr != nil {
 		h.wait()
 	}

@@ -92,9 +92,6 @@ func parseCondition(h http.Header) (condition, error) {
 	return condition{match, noneMatch}, err
 }
 
-// stated reports whether there is any demand.
-func (c condition) stated() bool { return c.match.stated || c.noneMatch.stated }
-
 // etag returns the strong tag of a record's version.
 func etag(version uint64) string {
 	var buf [24]byte

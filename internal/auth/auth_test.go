@@ -69,7 +69,7 @@ func TestRootKeyMatchesOnlyItself(t *testing.T) {
 			}
 		})
 	}
-	if NewRootKey("k").hash == NewRootKey("k").hash {
+	if a, b := NewRootKey("k"), NewRootKey("k"); a.hash == b.hash {
 		t.Error("two root keys of one text have the same hash: no salt")
 	}
 }

@@ -346,7 +346,7 @@ func TestRepeatedRequests(t *testing.T) {
 func TestOnceIDDependsOnEveryField(t *testing.T) {
 	base := Request{Bucket: "b", Method: "m", Target: "t", IdempotencyKey: "i", Credential: cred("c"), Body: []byte("x")}
 	seen := map[command.ID]string{base.OnceID(): "base"}
-	if base.OnceID() != base.OnceID() {
+	if again := base.OnceID(); again != base.OnceID() {
 		t.Error("one request has two ids")
 	}
 	for name, change := range map[string]func(*Request){

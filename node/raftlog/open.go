@@ -19,6 +19,7 @@ import (
 	walmetrics "github.com/hashicorp/raft-wal/metrics"
 	"github.com/hashicorp/raft-wal/segment"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/node/logbridge"
@@ -199,7 +200,7 @@ func openBolt(path string) (*raftboltdb.BoltStore, error) {
 			FreelistType:   bbolt.FreelistMapType,
 		},
 	})
-	if err != nil && errors.Is(err, bbolt.ErrTimeout) {
+	if err != nil && errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, errs.E(errs.Unavailable, "%s is in use by another process: stop it, or start with another data folder", path)
 	}
 	if err != nil {

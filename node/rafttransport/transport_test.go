@@ -68,6 +68,7 @@ func serve(t *testing.T, tr *Transport, answer func(raft.RPC) any) {
 // heartbeat has the shape by which a network transport knows one.
 func heartbeat(term uint64) *raft.AppendEntriesRequest {
 	return &raft.AppendEntriesRequest{
+		//lint:ignore SA1019 network transports still look at Leader
 		RPCHeader: raft.RPCHeader{ProtocolVersion: 3, Addr: []byte("leader:1")}, Term: term, Leader: []byte("leader:1"),
 	}
 }
