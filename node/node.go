@@ -123,9 +123,9 @@ func (n *Node) noLeader(c *consensus) string {
 	case len(voters) == 0:
 		return "no leader: this node waits to be taken into the cluster"
 	case alive <= len(voters)/2:
-		return fmt.Sprintf("no leader: %d of %d voters seem to be up, %d are needed", alive, len(voters), len(voters)/2+1)
+		return fmt.Sprintf("no leader: gossip sees %d of %d voters, %d are needed", alive, len(voters), len(voters)/2+1)
 	}
-	return fmt.Sprintf("no leader: %d of %d voters seem to be up, an election is under way", alive, len(voters))
+	return fmt.Sprintf("no leader: gossip sees %d of %d voters, an election is under way or gossip is behind", alive, len(voters))
 }
 
 func (n *Node) isAlive(id string) bool {
