@@ -11,10 +11,17 @@
 // (AES-256-GCM with a random nonce); a changed byte is an error, never a wrong
 // plaintext.
 //
+// Where the key is a caller's and not the cluster's, Passphrases derives one
+// from the caller's text and a stored salt, slowly, so that a weak text is not
+// guessed from what is stored.
+//
 // The package never logs, and its errors never hold a key or a plaintext. It
 // never writes to an existing file.
 //
-// The sealed format: one byte for the format (1), one for the length of the key
+// The format that a Keyring seals: one byte for the format (1), one for the length of the key
 // id, the id, a nonce of 12 bytes, and the ciphertext with its tag of 16 bytes.
-// Everything before the nonce is authenticated together with the place.
+// Everything before the nonce is authenticated together with the place. That of
+// a PassphraseKey: one byte for the format (1), 32 random bytes, the ciphertext
+// and its tag; key and nonce are derived from the random bytes, which are
+// authenticated together with the place.
 package seal
