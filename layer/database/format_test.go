@@ -1,0 +1,8 @@
+package database
+
+// Golden bytes: a thousand times "a" compressed, and "hello" sealed with
+// "passphrase" at the address of TestStoredFormat.
+const (
+	compressed  = "(\xb5/\xfdD\x00\xe8\x02C\x1f\x00a#B\xda."
+	sealedHello = "\x02\x01&\x01\xdc^bW\u06f9\x12\xd8c\xa7\xa9k\xd1\xf68\x87J,E\x10\xb2]\x87\xb1P\xf3\x9a/\xb5\xeb\x1e!h.9&\x18\x16\x06\x1a\x0eu~}\xc5\x1f\x9b\xa7\xa2\x845\xe6X"
+)
