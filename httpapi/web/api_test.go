@@ -50,6 +50,12 @@ func TestFailureOf(t *testing.T) {
 		{"an internal error shows nothing", errs.E(errs.Internal, "disk /secret"), 500, "internal error, see the log under request r7"},
 		{"a time-out", fmt.Errorf("x: %w", context.DeadlineExceeded), 503, "no answer in time"},
 		{"a client that left", context.Canceled, statusClientGone, "the client left before the answer"},
+		{"a status that a contract fixes", WithStatus(errs.E(errs.Invalid, "field key is missing"), 500), 500, "field key is missing"},
+		{"the same, wrapped", fmt.Errorf("set: %w", WithStatus(errs.E(errs.NotFound, "no x"), 500)), 500, "no x"},
+		{"the outer of two", WithStatus(WithStatus(errs.E(errs.Invalid, "x"), 500), 400), 400, "x"},
+		{"none for an internal error", WithStatus(errs.E(errs.Internal, "disk /secret"), 400), 500, "internal error, see the log under request r7"},
+		{"none for a foreign error", WithStatus(errors.New("password is 1234"), 400), 500, "internal error, see the log under request r7"},
+		{"none for a client that left", WithStatus(context.Canceled, 500), statusClientGone, "the client left before the answer"},
 		{"a wrong method", WrongMethod("GET, PUT"), 405, "this path serves only GET, PUT"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,6 +80,8 @@ func TestHandlerAnswersLogsAndCounts(t *testing.T) {
 			panic("boom")
 		case "/refuse":
 			return errs.E(errs.Forbidden, "not you")
+		case "/fixed":
+			return WithStatus(errs.E(errs.Invalid, "no key, says the contract"), 500)
 		case "/nothing":
 			return nil
 		}
@@ -92,6 +100,12 @@ func TestHandlerAnswersLogsAndCounts(t *testing.T) {
 	if w := do("BREW", "/refuse"); w.Code != 403 || w.Body.String() != "403 not you" {
 		t.Errorf("got %d %q", w.Code, w.Body)
 	}
+	if w := do("GET", "/fixed"); w.Code != 500 || w.Body.String() != "500 no key, says the contract" {
+		t.Errorf("got %d %q", w.Code, w.Body)
+	}
+	if strings.Contains(log.String(), "request broke") {
+		t.Errorf("a client's fault that a contract answers with 500 is logged as ours:\n%s", &log)
+	}
 	do("PUT", "/nothing")
 	w := do("POST", "/panic")
 	id := w.Header().Get("Covey-Request-Id")
@@ -106,7 +120,7 @@ func TestHandlerAnswersLogsAndCounts(t *testing.T) {
 		t.Errorf("the log holds a query string:\n%s", text)
 	}
 	want := map[string]float64{
-		"test 200 GET": 1, "test 200 PUT": 1, "test 403 other": 1, "test 500 POST": 1, "covey_http_requests_in_flight test": 0,
+		"test 200 GET": 1, "test 200 PUT": 1, "test 403 other": 1, "test 500 POST": 1, "test 500 GET": 1, "covey_http_requests_in_flight test": 0,
 	}
 	if diff := cmp.Diff(want, samples(t, reg)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -54,6 +54,7 @@ func NewLimiter(limits Limits, maxClients int) *Limiter {
 type Verdict struct {
 	OK        bool
 	Limit     int
+	Window    time.Duration // of the limit whose N is Limit
 	Remaining int
 	Reset     time.Time // when the window ends; never before the request
 }
@@ -97,7 +98,7 @@ func (l *Limiter) tightest(c *clientCount, pass bool) Verdict {
 		w := &c.windows[i]
 		left := limit.N - w.count
 		if i == 0 || left < v.Remaining || left == v.Remaining && w.ends.After(v.Reset) {
-			v.Limit, v.Remaining, v.Reset = limit.N, left, w.ends
+			v.Limit, v.Window, v.Remaining, v.Reset = limit.N, limit.Window, left, w.ends
 		}
 	}
 	return v
@@ -126,16 +127,26 @@ func site(a netip.Addr) netip.Addr {
 	return a
 }
 
+// RetryAfter returns the value of a refusal's Retry-After header: whole seconds
+// until the window ends, 1 at least.
+func (v Verdict) RetryAfter(now time.Time) string {
+	return strconv.FormatInt(max(v.reset()-now.Unix(), 1), 10)
+}
+
+// reset is when the window has ended, in whole unix seconds.
+func (v Verdict) reset() int64 {
+	if v.Reset.Nanosecond() > 0 {
+		return v.Reset.Unix() + 1
+	}
+	return v.Reset.Unix()
+}
+
 // SetHeaders writes the X-Ratelimit headers, and Retry-After on a refusal.
 func (v Verdict) SetHeaders(h http.Header, now time.Time) {
-	reset := v.Reset.Unix()
-	if v.Reset.Nanosecond() > 0 {
-		reset++
-	}
 	h["X-Ratelimit-Limit"] = []string{strconv.Itoa(v.Limit)}
 	h["X-Ratelimit-Remaining"] = []string{strconv.Itoa(v.Remaining)}
-	h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(reset, 10)}
+	h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(v.reset(), 10)}
 	if !v.OK {
-		h["Retry-After"] = []string{strconv.FormatInt(max(reset-now.Unix(), 1), 10)}
+		h["Retry-After"] = []string{v.RetryAfter(now)}
 	}
 }

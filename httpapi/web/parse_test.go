@@ -150,6 +150,11 @@ func TestParseLimits(t *testing.T) {
 		{" 2  per  1  day ", Limits{{2, 24 * hour}}},
 		{"1 per month,1 per 2 years", Limits{{1, 720 * hour}, {1, 2 * 360 * 24 * hour}}},
 		{"3 per seconds", Limits{{3, time.Second}}},
+		{"5/hour", Limits{{5, hour}}},
+		{"5 / 2 Hours; 1 PER Minute|7/30second", Limits{{5, 2 * hour}, {1, time.Minute}, {7, 30 * time.Second}}},
+		{"5perhour", Limits{{5, hour}}},
+		{"Document", Limits{{1000, hour}}},
+		{"OFF", nil},
 	} {
 		got, err := ParseLimits(tt.text, "1000 per hour")
 		if err != nil {
@@ -162,6 +167,7 @@ func TestParseLimits(t *testing.T) {
 	for _, bad := range []string{
 		"5", "5 per", "per hour", "0 per hour", "-1 per hour", "+5 per hour", "5 per 0 hours", "5 per fortnight", "5 per hour,",
 		"5 in hour", "5 per hour per day", "5 per 1000000 years", "99999999999 per hour", "1.5 per hour", "5 per hourss",
+		"5 // hour", "5 / per hour", "/ hour", "5/", ";", "5 per hour;;1 per day", "|5 per hour", "5 hour", "5 per 1h", "5 per hour\x001 per day",
 		"1 per day,1 per day,1 per day,1 per day,1 per day,1 per day,1 per day,1 per day,1 per day",
 	} {
 		if got, err := ParseLimits(bad, ""); err == nil {
@@ -170,8 +176,28 @@ func TestParseLimits(t *testing.T) {
 	}
 }
 
+func TestLimitTexts(t *testing.T) {
+	for _, tt := range []struct {
+		limit          Limit
+		String, Normal string
+	}{
+		{Limit{5, time.Hour}, "5 per hour", "5 per 1 hour"},
+		{Limit{2, time.Minute}, "2 per minute", "2 per 1 minute"},
+		{Limit{100, 10 * time.Minute}, "100 per 10 minutes", "100 per 10 minute"},
+		{Limit{1, 90 * time.Second}, "1 per 90 seconds", "1 per 90 second"},
+		{Limit{1, 60 * 24 * time.Hour}, "1 per 2 months", "1 per 2 month"},
+	} {
+		if got := tt.limit.String(); got != tt.String {
+			t.Errorf("got %q, want %q", got, tt.String)
+		}
+		if got := tt.limit.Normal(); got != tt.Normal {
+			t.Errorf("got %q, want %q", got, tt.Normal)
+		}
+	}
+}
+
 func FuzzParseLimits(f *testing.F) {
-	for _, s := range []string{"5 per hour, 1 per minute", "100 per 10 minutes", "off", "1 per 2 years"} {
+	for _, s := range []string{"5 per hour, 1 per minute", "100 per 10 minutes", "off", "1 per 2 years", "5/HOUR;1/3days|2 per second", "5/ſecond"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -182,6 +208,12 @@ func FuzzParseLimits(f *testing.F) {
 		for _, l := range got {
 			if l.N <= 0 || l.Window <= 0 {
 				t.Fatalf("%q gives %v", text, l)
+			}
+		}
+		for _, l := range got {
+			normal, err := ParseLimits(l.Normal(), "")
+			if err != nil || !cmp.Equal(normal, Limits{l}) {
+				t.Fatalf("%v is normalised to %q, which reads as %v, %v", l, l.Normal(), normal, err)
 			}
 		}
 		again, err := ParseLimits(got.String(), "")
@@ -219,7 +251,7 @@ func TestLimiterWindows(t *testing.T) {
 	start := time.Unix(1000, 500)
 	take := func(a netip.Addr, after time.Duration) Verdict { return l.Take(a, start.Add(after)) }
 
-	if v := take(a, 0); !v.OK || v.Limit != 2 || v.Remaining != 1 || !v.Reset.Equal(start.Add(time.Second)) {
+	if v := take(a, 0); !v.OK || v.Limit != 2 || v.Window != time.Second || v.Remaining != 1 || !v.Reset.Equal(start.Add(time.Second)) {
 		t.Errorf("the tightest limit is not shown: %+v", v)
 	}
 	if v := l.Peek(a, start); !v.OK || v.Remaining != 1 {
@@ -232,7 +264,7 @@ func TestLimiterWindows(t *testing.T) {
 	if v := take(b, 2); !v.OK {
 		t.Error("another client is refused")
 	}
-	if v := take(a, time.Second); !v.OK || v.Limit != 3 || v.Remaining != 0 {
+	if v := take(a, time.Second); !v.OK || v.Limit != 3 || v.Window != time.Minute || v.Remaining != 0 {
 		t.Errorf("a refused request was counted, or the minute is not the tightest: %+v", v)
 	}
 	v := take(a, 2*time.Second)
@@ -246,6 +278,9 @@ func TestLimiterWindows(t *testing.T) {
 		if got := w.Header().Get(name); got != value {
 			t.Errorf("%s: %q, want %q", name, got, value)
 		}
+	}
+	if got := v.RetryAfter(start.Add(time.Hour)); got != "1" {
+		t.Errorf("Retry-After of a window that has ended: %q", got)
 	}
 	if v := take(a, time.Minute); !v.OK {
 		t.Errorf("refused after the reset: %+v", v)

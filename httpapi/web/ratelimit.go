@@ -2,6 +2,7 @@ package web
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,33 @@ import (
 type Limit struct {
 	N      int
 	Window time.Duration
+}
+
+// String returns the limit in the grammar of ParseLimits: "5 per hour", "100
+// per 10 minutes".
+func (l Limit) String() string {
+	many, unit := l.span()
+	if many > 1 {
+		return strconv.Itoa(l.N) + " per " + strconv.Itoa(many) + " " + unit + "s"
+	}
+	return strconv.Itoa(l.N) + " per " + unit
+}
+
+// Normal returns the limit as the KOT contract names a breached one: always
+// with a count of units, and these without an s, as in "2 per 1 minute".
+func (l Limit) Normal() string {
+	many, unit := l.span()
+	return strconv.Itoa(l.N) + " per " + strconv.Itoa(many) + " " + unit
+}
+
+// span returns the window as a number of the largest unit that divides it.
+func (l Limit) span() (many int, unit string) {
+	for _, u := range limitUnits {
+		if l.Window%u.span == 0 {
+			return int(l.Window / u.span), u.name
+		}
+	}
+	return int(l.Window / time.Second), "second"
 }
 
 // Limits all apply at once; none means no limit.
@@ -32,13 +60,14 @@ var limitUnits = []struct {
 	span time.Duration
 }{{"year", 360 * day}, {"month", 30 * day}, {"day", day}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second}}
 
-// ParseLimits reads `N per [M] unit`, items separated by commas, such as
-// "5 per hour, 1 per minute". Units are second, minute, hour, day, month (30
-// days) and year (360 days), with an optional s. "" and "off" mean no limit.
-// "document" means preset, the numbers that the API's documents give.
+// ParseLimits reads `N per [M] unit` or `N/[M] unit`, in any case, items
+// separated by ',', ';' or '|', such as "5 per hour, 1 per minute" or
+// "100/10 minutes". Units are second, minute, hour, day, month (30 days) and
+// year (360 days), with an optional s. "" and "off" mean no limit. "document"
+// means preset, the numbers that the API's documents give.
 func ParseLimits(text, preset string) (Limits, error) {
 	text = strings.TrimSpace(text)
-	switch text {
+	switch strings.ToLower(text) {
 	case "document":
 		text = preset
 	case "off":
@@ -48,8 +77,8 @@ func ParseLimits(text, preset string) (Limits, error) {
 		return nil, nil
 	}
 	var limits Limits
-	for item := range strings.SplitSeq(text, ",") {
-		l, ok := parseLimit(strings.Fields(item))
+	for _, item := range SplitLimits(text) {
+		l, ok := parseLimit(strings.ToLower(item))
 		if !ok || len(limits) == maxLimits {
 			return nil, errs.E(errs.Invalid, "rate limit %q: want up to %d items like \"5 per hour\" or \"100 per 10 minutes\", separated by commas", text, maxLimits)
 		}
@@ -58,21 +87,34 @@ func ParseLimits(text, preset string) (Limits, error) {
 	return limits, nil
 }
 
-func parseLimit(words []string) (Limit, bool) {
-	if len(words) < 3 || len(words) > 4 || words[1] != "per" {
+// SplitLimits returns the items of a text for ParseLimits, without the blanks
+// around them.
+func SplitLimits(text string) []string {
+	items := strings.Split(strings.NewReplacer(";", ",", "|", ",").Replace(text), ",")
+	for i := range items {
+		items[i] = strings.TrimSpace(items[i])
+	}
+	return items
+}
+
+// limitForm is the grammar of one item. Real KOT servers need no blanks.
+var limitForm = regexp.MustCompile(`^([0-9]+)\s*(?:/|per)\s*([0-9]*)\s*([a-z]+?)s?$`)
+
+func parseLimit(item string) (Limit, bool) {
+	m := limitForm.FindStringSubmatch(item)
+	if m == nil {
 		return Limit{}, false
 	}
-	n, ok := parseCount(words[0])
+	n, ok := parseCount(m[1])
 	many := 1
-	if ok && len(words) == 4 {
-		many, ok = parseCount(words[2])
+	if ok && m[2] != "" {
+		many, ok = parseCount(m[2])
 	}
 	if !ok {
 		return Limit{}, false
 	}
-	unit := strings.TrimSuffix(words[len(words)-1], "s")
 	for _, u := range limitUnits {
-		if u.name == unit && time.Duration(many) <= maxWindow/u.span {
+		if u.name == m[3] && time.Duration(many) <= maxWindow/u.span {
 			return Limit{N: n, Window: time.Duration(many) * u.span}, true
 		}
 	}
@@ -82,7 +124,7 @@ func parseLimit(words []string) (Limit, bool) {
 // parseCount reads a positive number of plain digits.
 func parseCount(s string) (int, bool) {
 	n, err := strconv.ParseUint(s, 10, 31)
-	return int(n), err == nil && n > 0 && n < math.MaxInt32 && s[0] != '+'
+	return int(n), err == nil && n > 0 && n < math.MaxInt32
 }
 
 // String returns the limits in the grammar of ParseLimits.
@@ -90,22 +132,9 @@ func (l Limits) String() string {
 	if len(l) == 0 {
 		return "off"
 	}
-	var b strings.Builder
+	items := make([]string, len(l))
 	for i, item := range l {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(strconv.Itoa(item.N) + " per ")
-		for _, u := range limitUnits {
-			if item.Window%u.span == 0 {
-				if m := int(item.Window / u.span); m > 1 {
-					b.WriteString(strconv.Itoa(m) + " " + u.name + "s")
-				} else {
-					b.WriteString(u.name)
-				}
-				break
-			}
-		}
+		items[i] = item.String()
 	}
-	return b.String()
+	return strings.Join(items, ", ")
 }

@@ -50,6 +50,19 @@ func (e *methodError) Error() string { return "this path serves only " + e.allow
 // lists the ones it does, as the Allow header wants them.
 func WrongMethod(allow string) error { return &methodError{allow} }
 
+// statusError is an error whose status a contract fixes.
+type statusError struct {
+	error
+	status int
+}
+
+func (e *statusError) Unwrap() error { return e.error }
+
+// WithStatus returns err with the status that an API's contract fixes for it,
+// whatever its kind; kind and text stay. An internal error, and one without a
+// kind, keeps its own status: it is a fault of ours under any contract.
+func WithStatus(err error, status int) error { return &statusError{err, status} }
+
 // FailureOf classifies err, which must not be nil. The first errs.Error in its
 // chain decides; a context that ended without one is a time-out of ours or a
 // client that left.
@@ -75,6 +88,10 @@ func FailureOf(err error, requestID string) Failure {
 		f.Reason = "internal error, see the log under request " + requestID
 	}
 	f.Status = status
+	var fixed *statusError
+	if f.Kind != errs.Internal && errors.As(err, &fixed) {
+		f.Status = fixed.status
+	}
 	return f
 }
 
