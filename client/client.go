@@ -134,6 +134,7 @@ type request struct {
 	header http.Header
 	body   []byte
 	key    string // credential, sent as Bearer
+	reads  bool   // changes nothing, whatever the method
 }
 
 // answer is a complete answer of a node.
@@ -142,6 +143,7 @@ type answer struct {
 	header   http.Header
 	body     []byte
 	endpoint string
+	rest     io.ReadCloser // in place of body, for an answer that is read piece by piece
 }
 
 // write marks r as a write: all tries carry the same id and the version that
@@ -172,6 +174,11 @@ func NewIdempotencyKey() string {
 func (c *Client) do(ctx context.Context, r *request) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
+	return c.try(ctx, r, c.once)
+}
+
+// try is do with a way to ask one endpoint. ctx has a deadline.
+func (c *Client) try(ctx context.Context, r *request, once func(context.Context, *url.URL, *request) (*answer, *Error)) (*answer, error) {
 	begin := time.Now()
 	first := int(c.preferred.Load())
 	reached, unknown := false, false
@@ -180,7 +187,7 @@ func (c *Client) do(ctx context.Context, r *request) (*answer, error) {
 	for try := 0; ; try++ {
 		i := (first + try) % len(c.endpoints)
 		sent := time.Now()
-		a, err := c.once(ctx, c.endpoints[i], r)
+		a, err := once(ctx, c.endpoints[i], r)
 		if err == nil {
 			c.preferred.Store(int64(i))
 			return a, nil
@@ -243,7 +250,17 @@ func pause(ctx context.Context, round int, atLeast time.Duration) bool {
 	}
 }
 
+// once asks one endpoint and reads the whole answer.
 func (c *Client) once(ctx context.Context, ep *url.URL, r *request) (*answer, *Error) {
+	resp, fail := c.send(ctx, ep, r)
+	if fail != nil {
+		return nil, fail
+	}
+	return c.read(resp, ep, r)
+}
+
+// send returns an answer with its body unread.
+func (c *Client) send(ctx context.Context, ep *url.URL, r *request) (*http.Response, *Error) {
 	fail := &Error{Op: r.op, Endpoint: ep.Host}
 	target := ep.String() + r.path
 	if len(r.query) > 0 {
@@ -268,7 +285,14 @@ func (c *Client) once(ctx context.Context, ep *url.URL, r *request) (*answer, *E
 		fail.final = ctx.Err() != nil
 		return nil, fail
 	}
+	c.seen.note(resp.Header.Get("Covey-Version"))
+	return resp, nil
+}
+
+// read returns the whole answer, or the failure that it tells of.
+func (c *Client) read(resp *http.Response, ep *url.URL, r *request) (*answer, *Error) {
 	defer resp.Body.Close()
+	fail := &Error{Op: r.op, Endpoint: ep.Host}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
@@ -278,7 +302,6 @@ func (c *Client) once(ctx context.Context, ep *url.URL, r *request) (*answer, *E
 		fail.Err, fail.final = errors.New("the answer is larger than 256 MiB"), true
 		return nil, fail
 	}
-	c.seen.note(resp.Header.Get("Covey-Version"))
 	a := &answer{status: resp.StatusCode, header: resp.Header, body: body, endpoint: ep.Host}
 	if a.status >= 300 {
 		fail.fill(a)
@@ -289,7 +312,9 @@ func (c *Client) once(ctx context.Context, ep *url.URL, r *request) (*answer, *E
 }
 
 // changes reports whether r may change something.
-func (r *request) changes() bool { return r.method != http.MethodGet && r.method != http.MethodHead }
+func (r *request) changes() bool {
+	return !r.reads && r.method != http.MethodGet && r.method != http.MethodHead
+}
 
 // cause strips the method and URL that net/http puts around an error: the URL
 // may be long, and Error names the endpoint itself.

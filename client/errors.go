@@ -19,6 +19,7 @@ var (
 	ErrLimited     = errors.New("over the rate limit")
 	ErrUnavailable = errors.New("unavailable")     // not applied; a repeat makes sense
 	ErrUnknown     = errors.New("outcome unknown") // may have been applied; repeat with the same Idempotency-Key
+	ErrOff         = errors.New("the API is off on this node")
 )
 
 // Error is a call that did not succeed. It never holds a credential.
@@ -33,12 +34,16 @@ type Error struct {
 
 	unreachable bool // no connection came about
 	final       bool // another try would not help
+	missing     bool // what was asked for is not there, whatever the status
+	off         bool // the API as a whole is not served
 }
 
 // Error says what failed, where and why.
 func (e *Error) Error() string {
 	var b strings.Builder
 	switch {
+	case e.missing, e.off:
+		fmt.Fprintf(&b, "%s: %s (says %s)", e.Op, e.Reason, e.Endpoint)
 	case e.unreachable:
 		fmt.Fprintf(&b, "%s: cannot reach %s (%v)", e.Op, e.Endpoint, innermost(e.Err))
 	case e.Status == 0:
@@ -74,7 +79,9 @@ func (e *Error) Is(target error) bool {
 	case ErrDenied:
 		return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 	case ErrNotFound:
-		return e.Status == http.StatusNotFound
+		return e.missing || e.Status == http.StatusNotFound && !e.off
+	case ErrOff:
+		return e.off
 	case ErrConflict:
 		return e.Status == http.StatusPreconditionFailed || e.Status == http.StatusConflict
 	case ErrLimited:

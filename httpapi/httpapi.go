@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/coveydb/covey/httpapi/admin"
+	"github.com/coveydb/covey/httpapi/kot"
 	"github.com/coveydb/covey/httpapi/kvdb"
 	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/layer/bucket"
+	"github.com/coveydb/covey/layer/database"
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -28,9 +30,17 @@ type Config struct {
 	Root     *auth.RootKey        // the operator's key; nil: the operator API is refused
 
 	KVdbRateLimits web.Limits    // for each client; none by default
+	KOT            KOT           // the zero value keeps the KOT API off
 	Proxies        web.Proxies   // trusted to name their clients; none by default
 	Wait           time.Duration // how long a request waits for a leader and a quorum; 0 = 10 s
 	Log            *slog.Logger  // nil = slog.Default()
+}
+
+// KOT is what the operator decides about the KOT API.
+type KOT struct {
+	Password   *auth.RootKey // nil = the API is off
+	Restricted kot.Restricted
+	RateLimit  kot.RateLimit
 }
 
 // The first segments of paths and whom they belong to; every other one is a
@@ -38,10 +48,10 @@ type Config struct {
 var (
 	adminSegments   = segments("cluster", "livez", "readyz")
 	metricsSegments = segments("metrics")
+	kotSegments     = segments("controller", "database", "execute", "informations")
 
 	// Reserved words of APIs that this release does not serve.
 	reservedSegments = segments(
-		"controller", "database", "execute", "informations", // KOT
 		"rest", "media", "mail", "auth", "realtime", "assets", "appdeploy", "static", "views", // RestDB
 		"api", "health", "admin", // KeyNest
 		"console", "debug", "-", "docs", // Covey's own
@@ -56,13 +66,28 @@ func segments(words ...string) map[string]bool {
 	return set
 }
 
-// New mounts the APIs. The handler is safe for concurrent use.
-func New(c Config) http.Handler {
+// APIs is all APIs of a node as one handler, for the port that they share. Safe
+// for concurrent use.
+type APIs struct {
+	http.Handler
+	kot http.Handler
+}
+
+// KOT returns the KOT API alone, for a port of its own. It answers every path
+// and shares its rate limits and metrics with the port of all APIs.
+func (a *APIs) KOT() http.Handler { return a.kot }
+
+// New mounts the APIs.
+func New(c Config) *APIs {
 	metrics := web.NewMetrics(c.Registry)
 	own := func(name string, h web.Handler) http.Handler {
 		plumbing := &web.API{Name: name, Answer: admin.Answer, Log: c.Log, Metrics: metrics, Proxies: c.Proxies}
 		return plumbing.Handler(h)
 	}
+	databases := kot.New(kot.Config{
+		DB: c.DB, Codec: database.NewCodec(), Password: c.KOT.Password, Restricted: c.KOT.Restricted, RateLimit: c.KOT.RateLimit,
+		Proxies: c.Proxies, Wait: c.Wait, Metrics: metrics, Log: c.Log,
+	})
 	// The routes match on whole segments with a look-up, not with patterns:
 	// keys and values pass here, and a pattern would cost them microseconds.
 	routes := mux.NewRouter().UseEncodedPath().SkipClean(true)
@@ -71,12 +96,13 @@ func New(c Config) http.Handler {
 		Wait: c.Wait, Proxies: c.Proxies, Metrics: metrics, Log: c.Log,
 	}))
 	routes.MatcherFunc(firstIn(metricsSegments)).Handler(own("metrics", serveMetrics(c.Registry)))
+	routes.MatcherFunc(firstIn(kotSegments)).Handler(databases)
 	routes.MatcherFunc(firstIn(reservedSegments)).Handler(own("reserved", admin.NotFound))
 	routes.NewRoute().Handler(kvdb.New(kvdb.Config{
 		DB: c.DB, Buckets: c.Buckets, RateLimits: c.KVdbRateLimits, Proxies: c.Proxies,
 		Wait: c.Wait, Metrics: metrics, Log: c.Log,
 	}))
-	return routes
+	return &APIs{Handler: routes, kot: databases}
 }
 
 // firstIn matches paths whose first segment, as it was sent, is in set.

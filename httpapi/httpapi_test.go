@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/coveydb/covey/cluster"
+	"github.com/coveydb/covey/httpapi/kot"
+	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/kv/kvtest"
 	"github.com/coveydb/covey/layer/bucket"
@@ -28,7 +30,12 @@ func (fakeCluster) Status(context.Context) (cluster.Status, error) {
 }
 func (fakeCluster) Checks(context.Context) []cluster.Check { return nil }
 
-func newHandler(t testing.TB) http.Handler {
+func newHandler(t testing.TB) *APIs {
+	t.Helper()
+	return newAPIs(t, KOT{})
+}
+
+func newAPIs(t testing.TB, k KOT) *APIs {
 	t.Helper()
 	root := auth.NewRootKey("root")
 	buckets, err := bucket.New(bucket.Config{Root: root})
@@ -37,13 +44,13 @@ func newHandler(t testing.TB) http.Handler {
 	}
 	return New(Config{
 		Cluster: fakeCluster{}, DB: kvtest.New(t).DB, Buckets: buckets, Root: root,
-		Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		KOT: k, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 }
 
 func TestTheFirstSegmentChoosesTheAPI(t *testing.T) {
 	h := newHandler(t)
-	const kvdb, operator = "text/plain; charset=utf-8", "application/json"
+	const kvdb, operator, html = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
 	type row struct {
 		path, contentType string
 		code              int
@@ -56,6 +63,9 @@ func TestTheFirstSegmentChoosesTheAPI(t *testing.T) {
 	}
 	for segment := range reservedSegments {
 		rows = append(rows, row{"/" + segment, operator, 404}, row{"/" + segment + "/", operator, 404}, row{"/" + segment + "/x/y", operator, 404})
+	}
+	for segment := range kotSegments { // off, and so nowhere
+		rows = append(rows, row{"/" + segment, html, 404}, row{"/" + segment + "/", html, 404}, row{"/" + segment + "/list", html, 404})
 	}
 	for _, tt := range rows {
 		r := httptest.NewRequest("GET", "http://covey.test"+tt.path, nil)
@@ -84,7 +94,7 @@ func TestNoRedirects(t *testing.T) {
 }
 
 func TestReservedWordsAreNoBuckets(t *testing.T) {
-	for _, set := range []map[string]bool{adminSegments, metricsSegments, reservedSegments} {
+	for _, set := range []map[string]bool{adminSegments, metricsSegments, kotSegments, reservedSegments} {
 		for word := range set {
 			if bucket.ValidName(word) {
 				t.Errorf("a bucket could be called %s, and nobody would reach it", word)
@@ -112,6 +122,41 @@ func TestMetrics(t *testing.T) {
 	}
 	if w := do("POST", "/metrics"); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST: %d", w.Code)
+	}
+}
+
+func TestKOTIsServedAmongTheOthersAndAlone(t *testing.T) {
+	apis := newAPIs(t, KOT{Password: auth.NewRootKey("p"), RateLimit: kot.RateLimit{Limits: web.Limits{{N: 2, Window: time.Hour}}, Items: []string{"2 per hour"}}})
+	do := func(h http.Handler, method, path, password string) int {
+		r := httptest.NewRequest(method, path, strings.NewReader("database_name=d&key=k&value=v"))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth("", password)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	for _, tt := range []struct {
+		what         string
+		method, path string
+		password     string
+		among, alone int
+	}{
+		{"another API's path", "GET", "/livez", "p", 200, 404},
+		{"a bucket's path", "GET", "/", "p", 200, 404},
+		{"without the password", "GET", "/database/list", "", 401, 401},
+		{"without the password elsewhere", "GET", "/livez", "", 200, 401},
+		{"unknown path", "GET", "/database/lists", "p", 404, 404},
+		{"both ports count for one rate limit", "POST", "/controller/set", "p", 200, 200},
+		{"and the limit is reached", "POST", "/controller/set", "p", 429, 429},
+	} {
+		if shared, single := do(apis, tt.method, tt.path, tt.password), do(apis.KOT(), tt.method, tt.path, tt.password); shared != tt.among || single != tt.alone {
+			t.Errorf("%s: among the others %d, alone %d; want %d and %d", tt.what, shared, single, tt.among, tt.alone)
+		}
+	}
+	w := httptest.NewRecorder()
+	apis.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if want := `covey_http_requests_total{api="kot",code="200",method="POST"} 2`; !strings.Contains(w.Body.String(), want) {
+		t.Errorf("metrics lack %s", want)
 	}
 }
 

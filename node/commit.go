@@ -12,6 +12,12 @@ import (
 const (
 	commitLimit = 30 * time.Second      // of a Commit whose context has no deadline
 	retryEvery  = 30 * time.Millisecond // between tries while nothing changes
+
+	// Large commands take turns: those of a node on their way together are no
+	// more bytes than the largest one may be. A leader that gets more at once
+	// is too busy for heartbeats.
+	largeCommand = 256 << 10
+	largeBytes   = command.MaxBytes
 )
 
 // Commit implements kv.Backend. It sends cmd to the leader, whoever that is,
@@ -26,6 +32,12 @@ func (n *Node) Commit(ctx context.Context, cmd *command.Command) (command.Result
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, commitLimit)
 		defer cancel()
+	}
+	if size := int64(cmd.Size()); size >= largeCommand {
+		if err := n.large.Acquire(ctx, size); err != nil {
+			return command.Result{}, errs.E(errs.Unavailable, "the write was not applied: other large writes took all the time")
+		}
+		defer n.large.Release(size)
 	}
 	encoded := cmd.Append(make([]byte, 0, cmd.Size()))
 	sent := false // some try may have reached a log

@@ -44,7 +44,9 @@ func (n *Node) lead(ctx context.Context, c *consensus) {
 func (n *Node) term(ctx context.Context, c *consensus) {
 	term := c.raft.CurrentTerm()
 	if err := n.takeOver(ctx, c, term); err != nil {
-		n.log.Warn("taking over as leader failed", "term", term, "err", err)
+		if !errors.Is(err, raft.ErrRaftShutdown) {
+			n.log.Warn("taking over as leader failed", "term", term, "err", err)
+		}
 		pause(ctx, n.changed.next(), retryEvery)
 		return
 	}

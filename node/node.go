@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/coveydb/covey/cluster"
 	"github.com/coveydb/covey/fsm"
 	"github.com/coveydb/covey/internal/errs"
@@ -43,6 +45,7 @@ type Node struct {
 	consensus atomic.Pointer[consensus] // nil before the node is in a cluster
 	changed   signal                    // the leader, the term, or the consensus
 	opened    atomic.Bool               // Open is done: peers may call
+	large     *semaphore.Weighted       // bytes of large commands on their way
 	full      atomic.Bool               // the store has no room for what is committed
 	ready     atomic.Uint64             // the term in which this node's barrier passed, as a leader
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/coveydb/covey/cluster"
 	"github.com/coveydb/covey/fsm"
@@ -27,6 +28,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, log: cfg.Logger.With("self", cfg.ID), clock: newClock(), meters: newMeters(), failed: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	n.large = semaphore.NewWeighted(largeBytes)
 	n.reads = rounds{run: n.readPoint, limit: readLimit}
 	n.leads = rounds{run: n.confirm, limit: roundLimit}
 	if err := n.open(); err != nil {

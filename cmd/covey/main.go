@@ -30,10 +30,10 @@ func run() int {
 	// one ends the process at once. Not immediately: some senders, timeout(1)
 	// for one, signal the process and then its whole group.
 	context.AfterFunc(ctx, func() { time.AfterFunc(sameSignal, stop) })
-	return cli.Main(ctx, os.Args[1:], cli.Env{
+	return cli.Main(ctx, cli.Args(os.Args), cli.Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
 		StdinTerminal: terminal(os.Stdin), StdoutTerminal: terminal(os.Stdout), StderrTerminal: terminal(os.Stderr),
-		Version: release(),
+		Version: release(), Exec: again,
 	})
 }
 

@@ -67,7 +67,7 @@ func (a *API) serve(h Handler, w *response, r *http.Request) (broken bool) {
 	}
 	f := FailureOf(err, w.id)
 	w.reason = f.Reason
-	if f.Kind == errs.Internal {
+	if f.Kind == errs.Internal && !errors.Is(err, http.ErrAbortHandler) {
 		a.Log.LogAttrs(r.Context(), slog.LevelError, "request broke", slog.String("api", a.Name),
 			slog.String("request", w.id), slog.String("method", r.Method), slog.String("error", logText(err)))
 	}

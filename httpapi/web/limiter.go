@@ -130,7 +130,8 @@ func site(a netip.Addr) netip.Addr {
 // RetryAfter returns the value of a refusal's Retry-After header: whole seconds
 // until the window ends, 1 at least.
 func (v Verdict) RetryAfter(now time.Time) string {
-	return strconv.FormatInt(max(v.reset()-now.Unix(), 1), 10)
+	left := v.Reset.Sub(now) + time.Second - 1
+	return strconv.FormatInt(max(int64(left/time.Second), 1), 10)
 }
 
 // reset is when the window has ended, in whole unix seconds.

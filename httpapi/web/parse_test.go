@@ -273,7 +273,7 @@ func TestLimiterWindows(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	v.SetHeaders(w.Header(), start.Add(2*time.Second))
-	want := map[string]string{"X-Ratelimit-Limit": "3", "X-Ratelimit-Remaining": "0", "X-Ratelimit-Reset": "1061", "Retry-After": "59"}
+	want := map[string]string{"X-Ratelimit-Limit": "3", "X-Ratelimit-Remaining": "0", "X-Ratelimit-Reset": "1061", "Retry-After": "58"}
 	for name, value := range want {
 		if got := w.Header().Get(name); got != value {
 			t.Errorf("%s: %q, want %q", name, got, value)

@@ -43,7 +43,8 @@ var rooms = map[string]room{
 	"kv":        {floor: floorTransactions, imports: []string{"fsm"}},
 	"kv/kvtest": {floor: floorTransactions, imports: []string{"fsm", "kv", "store"}},
 
-	"layer/bucket": {floor: floorLayers, imports: []string{"kv"}},
+	"layer/bucket":   {floor: floorLayers, imports: []string{"kv"}},
+	"layer/database": {floor: floorLayers, imports: []string{"kv"}},
 
 	"transport": {floor: floorPeers},
 	"cluster":   {floor: floorPeers},
@@ -65,10 +66,14 @@ var rooms = map[string]room{
 
 	"httpapi/kvdb": {floor: floorProtocols, imports: []string{"httpapi/web", "kv", "layer/bucket"}},
 
+	"httpapi/kot": {floor: floorProtocols, imports: []string{"httpapi/web", "kv", "layer/database"}},
+
 	"httpapi/admin": {floor: floorProtocols, imports: []string{"cluster", "httpapi/web", "kv", "layer/bucket"}},
 
-	"httpapi": {floor: floorDoors, imports: []string{"httpapi/admin", "httpapi/kvdb", "httpapi/web", "kv", "layer/bucket"}},
-	"client":  {floor: floorDoors},
+	"httpapi": {floor: floorDoors, imports: []string{
+		"httpapi/admin", "httpapi/kot", "httpapi/kvdb", "httpapi/web", "kv", "layer/bucket", "layer/database",
+	}},
+	"client": {floor: floorDoors},
 
 	"cmd/covey":        {floor: roof, imports: []string{"cmd/covey/cli"}},
 	"cmd/covey/bench":  {floor: roof, imports: []string{"client"}},
@@ -80,7 +85,7 @@ var rooms = map[string]room{
 		"client", "cmd/covey/bench", "cmd/covey/config", "cmd/covey/demo", "cmd/covey/output", "cmd/covey/server",
 	}},
 	"cmd/covey/server": {floor: roof, imports: []string{
-		"cluster", "httpapi", "httpapi/kvdb", "httpapi/web", "kv", "layer/bucket", "node", "node/raftlog",
+		"cluster", "httpapi", "httpapi/kot", "httpapi/kvdb", "httpapi/web", "kv", "layer/bucket", "node", "node/raftlog",
 		"cmd/covey/config",
 	}},
 }
@@ -126,6 +131,10 @@ var libraries = map[string][]string{
 	"github.com/hashicorp/memberlist":         {"cluster"},
 	"github.com/prometheus/client_golang":     {"store", "cluster", "transport", "node", "httpapi", "cmd"},
 	"github.com/gorilla/mux":                  {"httpapi"},
+	"github.com/klauspost/compress":           {"layer"},
+	"golang.org/x/crypto":                     {"internal"},
+	"golang.org/x/sync":                       {"node"},
+	"golang.org/x/text":                       {"client"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"cmd"},
 	"github.com/jedib0t/go-pretty/v6":         {"cmd"},
 	"github.com/knadh/koanf/v2":               {"cmd"},

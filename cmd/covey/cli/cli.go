@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -24,6 +25,10 @@ type Env struct {
 	StdoutTerminal bool
 	StderrTerminal bool
 	Version        string // of this binary
+
+	// Exec runs this binary again in place of this process, with other arguments
+	// and another environment. It returns only if it could not. nil = it cannot.
+	Exec func(args, environ []string) error
 }
 
 // app is one run of the command line.
@@ -40,7 +45,26 @@ const (
 	envConfig  = config.Prefix + "CONFIG"
 	envRootKey = config.Prefix + "ROOT_KEY"
 	envKey     = config.Prefix + "KEY"
+
+	envKOTPassword   = config.Prefix + "KOT_PASSWORD"
+	envEncryptionKey = config.Prefix + "ENCRYPTION_KEY"
 )
+
+// Args returns the arguments of a process from its name and what follows. A
+// program called KOT is this one with the command of that name.
+func Args(argv []string) []string {
+	if len(argv) == 0 {
+		return nil
+	}
+	name := filepath.Base(argv[0])
+	if ext := filepath.Ext(name); strings.EqualFold(ext, ".exe") {
+		name = strings.TrimSuffix(name, ext)
+	}
+	if strings.EqualFold(name, "KOT") {
+		return append([]string{"kot"}, argv[1:]...)
+	}
+	return argv[1:]
+}
 
 // Main runs one command line (without the program's name) and returns its exit
 // code. ctx ends at an interrupt.
@@ -77,7 +101,8 @@ wins over a variable, a variable over the file.`,
 	p.StringVar(&a.file, "config", "", "a YAML `file` with settings")
 	p.StringVarP(&a.format, "output", "o", "", "`format`: table, json, jsonl, yaml, raw or plain (default table on a terminal, else plain)")
 	root.AddCommand(
-		a.newServe(), a.newDev(), a.newDemo(), a.newCluster(), a.newBucket(), a.newKey(), a.newBench(), a.newVersion(),
+		a.newServe(), a.newDev(), a.newDemo(), a.newKOT(), a.newCluster(),
+		a.newBucket(), a.newKey(), a.newDB(), a.newBench(), a.newVersion(),
 	)
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
@@ -121,7 +146,7 @@ func takes(least, most int) cobra.PositionalArgs {
 
 // configure fills the flags of cmd from the environment and the file.
 func (a *app) configure(cmd *cobra.Command, _ []string) error {
-	for _, name := range config.UnknownVariables(a.env.Environ, a.settings(), []string{envConfig, envRootKey, envKey}) {
+	for _, name := range config.UnknownVariables(a.env.Environ, a.settings(), []string{envConfig, envRootKey, envKey, envKOTPassword, envEncryptionKey}) {
 		a.note("the variable %s is not known and has no effect", name)
 	}
 	return a.fill(cmd.Flags())
@@ -182,6 +207,15 @@ func (a *app) outputFormat() (output.Format, error) {
 		return "", &usageError{err}
 	}
 	return f, nil
+}
+
+// secret reads a secret's file, or without one the variable that holds the
+// secret itself.
+func (a *app) secret(flag, path, variable string) (string, error) {
+	if path == "" {
+		return config.Lookup(a.env.Environ, variable), nil
+	}
+	return readSecret(flag, path)
 }
 
 // maxSecret bounds a file that holds one secret.

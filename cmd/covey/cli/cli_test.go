@@ -27,7 +27,10 @@ import (
 	"github.com/coveydb/covey/layer/bucket"
 )
 
-const rootKey = "the-root-key-of-the-test"
+const (
+	rootKey     = "the-root-key-of-the-test"
+	kotPassword = "0123"
+)
 
 // world is a node's HTTP service on a store in memory.
 type world struct {
@@ -51,7 +54,7 @@ func newWorld(t *testing.T) *world {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s := httptest.NewServer(httpapi.New(httpapi.Config{
-		Cluster: w, DB: w.store.DB, Buckets: buckets, Registry: reg, Root: root, Wait: 100 * time.Millisecond,
+		Cluster: w, DB: w.store.DB, Buckets: buckets, Registry: reg, Root: root, KOT: httpapi.KOT{Password: auth.NewRootKey(kotPassword)}, Wait: 100 * time.Millisecond,
 	}))
 	t.Cleanup(s.Close)
 	w.url = s.URL

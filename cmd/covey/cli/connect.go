@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/coveydb/covey/client"
-	"github.com/coveydb/covey/cmd/covey/config"
 )
 
 // connection holds the flags of every verb that talks to a cluster.
@@ -26,14 +25,19 @@ type connection struct {
 // flags adds the flags. bucketKey says whether the verb works on a bucket and
 // so takes a bucket's key.
 func (c *connection) flags(fs *pflag.FlagSet, bucketKey bool) {
-	fs.StringSliceVar(&c.endpoints, "endpoint", []string{client.DefaultEndpoint}, "`URLs` of nodes, comma-separated; the next is tried when one does not answer")
+	c.reach(fs)
 	fs.StringVar(&c.rootKeyFile, "root-key-file", "", "`file` with the cluster's root key; or the key itself in "+envRootKey)
-	fs.StringVar(&c.caFile, "ca-file", "", "`file` with the certificates to trust for https (default the system's)")
-	fs.StringVar(&c.consistency, "consistency", "linearizable", "of reads: linearizable or stale")
-	fs.DurationVar(&c.timeout, "timeout", 15*time.Second, "of one call with all its tries")
 	if bucketKey {
 		fs.StringVar(&c.keyFile, "key-file", "", "`file` with a key of the bucket or an access token; or the key itself in "+envKey)
 	}
+}
+
+// reach adds the flags that say where the cluster is and how to talk to it.
+func (c *connection) reach(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&c.endpoints, "endpoint", []string{client.DefaultEndpoint}, "`URLs` of nodes, comma-separated; the next is tried when one does not answer")
+	fs.StringVar(&c.caFile, "ca-file", "", "`file` with the certificates to trust for https (default the system's)")
+	fs.StringVar(&c.consistency, "consistency", "linearizable", "of reads: linearizable or stale")
+	fs.DurationVar(&c.timeout, "timeout", 15*time.Second, "of one call with all its tries")
 }
 
 // open returns a client. The caller closes it.
@@ -41,7 +45,7 @@ func (c *connection) open(a *app) (*client.Client, error) {
 	if c.timeout <= 0 {
 		return nil, usagef("--timeout %v is not above zero", c.timeout)
 	}
-	root, err := c.secret(a, "root-key-file", c.rootKeyFile, envRootKey)
+	root, err := a.secret("root-key-file", c.rootKeyFile, envRootKey)
 	if err != nil {
 		return nil, err
 	}
@@ -61,20 +65,11 @@ func (c *connection) open(a *app) (*client.Client, error) {
 // bucketKey returns the credential for a bucket: its key if one is given, else
 // the root key, whose holder may do everything.
 func (c *connection) bucketKey(a *app) (string, error) {
-	key, err := c.secret(a, "key-file", c.keyFile, envKey)
+	key, err := a.secret("key-file", c.keyFile, envKey)
 	if err != nil || key != "" {
 		return key, err
 	}
-	return c.secret(a, "root-key-file", c.rootKeyFile, envRootKey)
-}
-
-// secret reads a secret's file, or without one the variable that holds the
-// secret itself.
-func (c *connection) secret(a *app, flag, path, variable string) (string, error) {
-	if path == "" {
-		return config.Lookup(a.env.Environ, variable), nil
-	}
-	return readSecret(flag, path)
+	return a.secret("root-key-file", c.rootKeyFile, envRootKey)
 }
 
 func (c *connection) tls() (*tls.Config, error) {

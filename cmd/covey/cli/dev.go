@@ -23,6 +23,7 @@ const devStart = 30 * time.Second
 // devFlags are the flags of dev.
 type devFlags struct {
 	dataDir, addr, level, format string
+	kotPasswordFile              string
 	memory                       bool
 }
 
@@ -37,6 +38,7 @@ kept in a folder, or forgotten at the end with --memory.`,
 	fs := cmd.Flags()
 	fs.StringVar(&f.dataDir, "data-dir", "covey-dev", "`folder` for data and keys")
 	fs.StringVar(&f.addr, "http-addr", "127.0.0.1:8700", "`host:port` on loopback")
+	fs.StringVar(&f.kotPasswordFile, "kot-password-file", "", "`file` with the password of the KOT API, which is off without; or the password itself in "+envKOTPassword)
 	fs.BoolVar(&f.memory, "memory", false, "keep nothing: use a temporary folder, in memory where the system has one")
 	fs.StringVar(&f.level, "log-level", "warn", "debug, info, warn or error")
 	fs.StringVar(&f.format, "log-format", "auto", "text, json, or auto: text on a terminal, else json")
@@ -46,6 +48,10 @@ kept in a folder, or forgotten at the end with --memory.`,
 
 func (a *app) dev(ctx context.Context, f *devFlags) (err error) {
 	log, err := a.logger(f.level, f.format, new(slog.LevelVar))
+	if err != nil {
+		return err
+	}
+	password, err := a.secret("kot-password-file", f.kotPasswordFile, envKOTPassword)
 	if err != nil {
 		return err
 	}
@@ -63,7 +69,7 @@ func (a *app) dev(ctx context.Context, f *devFlags) (err error) {
 	s, err := server.Open(ctx, server.Config{
 		ID: "dev", DataDir: filepath.Join(dir, "node"), Release: a.env.Version,
 		HTTPAddr: f.addr, PeerAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0", BootstrapExpect: 1,
-		RootKey: keys.root, KeyringFile: keys.keyring, Log: log,
+		RootKey: keys.root, KeyringFile: keys.keyring, KOT: server.KOT{Password: password}, Log: log,
 	})
 	if err != nil {
 		return err
@@ -84,6 +90,10 @@ func (a *app) dev(ctx context.Context, f *devFlags) (err error) {
 		return err
 	}
 	a.welcome(s.URL(), dir, keys)
+	if url := s.KOTURL(); url != "" {
+		fmt.Fprintf(a.env.Stdout, "The KOT API is on:\n\n  %s\n\n", kotCurl(url, f.kotPasswordFile))
+	}
+	fmt.Fprintf(a.env.Stdout, "Ctrl-C stops the node.\n")
 	return <-done
 }
 
@@ -106,7 +116,7 @@ func (a *app) welcome(url, dir string, keys devKeys) {
 	} {
 		fmt.Fprintf(out, "  %s\n", line)
 	}
-	fmt.Fprintf(out, "\nCtrl-C stops the node.\n")
+	fmt.Fprintln(out)
 }
 
 // memoryFolder makes a temporary folder, on a file system in memory if there

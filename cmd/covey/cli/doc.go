@@ -8,6 +8,8 @@
 // 130 interrupted. A change whose outcome is unknown is 1, not 6: a script must
 // look before it repeats an increment.
 //
-// It never takes a secret as an argument, where other users of the machine
-// could read it: secrets come from files or the environment.
+// Secrets come from files or the environment, never from arguments, where other
+// users of the machine could read them. The one exception is KOT's own command
+// line, which has the password as an argument: it is moved to the environment
+// before anything else is done.
 package cli

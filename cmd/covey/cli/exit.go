@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/coveydb/covey/client"
+	"github.com/coveydb/covey/cmd/covey/server"
 )
 
 // Exit codes.
@@ -35,11 +36,14 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 
 // partlyError is a command that did some of its work.
 type partlyError struct {
-	done, all int
+	done, all int   // all is 0 when nobody knows
 	err       error // the first failure
 }
 
 func (e *partlyError) Error() string {
+	if e.all == 0 {
+		return fmt.Sprintf("%d done, then: %v", e.done, e.err)
+	}
 	return fmt.Sprintf("%d of %d done, the first failure is: %v", e.done, e.all, e.err)
 }
 
@@ -49,6 +53,16 @@ func (e *partlyError) Unwrap() error { return e.err }
 type unavailableError struct{ reason string }
 
 func (e *unavailableError) Error() string { return e.reason }
+
+// foundError is what this command found out by itself, in its own words; kind
+// is the error that it counts as.
+type foundError struct {
+	text string
+	kind error
+}
+
+func (e *foundError) Error() string { return e.text }
+func (e *foundError) Unwrap() error { return e.kind }
 
 // adviceError is an error together with the next thing to try.
 type adviceError struct {
@@ -85,8 +99,9 @@ func exitCode(err error) int {
 	var usage *usageError
 	var partly *partlyError
 	var unavailable *unavailableError
+	var config *server.ConfigError
 	switch {
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &config):
 		return exitUsage
 	case errors.As(err, &partly):
 		return exitPartly

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -20,10 +21,11 @@ import (
 // serveFlags are the flags of serve.
 type serveFlags struct {
 	server.Config
-	rootKeyFile   string
-	logLevel      string
-	logFormat     string
-	stopWithStdin bool
+	rootKeyFile     string
+	kotPasswordFile string
+	logLevel        string
+	logFormat       string
+	stopWithStdin   bool
 }
 
 func (f *serveFlags) add(fs *pflag.FlagSet) {
@@ -50,6 +52,10 @@ func (f *serveFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.KVdbRateLimit, "kvdb-rate-limit", "off", "of the KVdb API, for each client address: off, document, or `limits` such as \"1000 per hour, 50 per second\"")
 	fs.IntVar(&f.KVdbMaxValue, "kvdb-max-value", 16384, "largest value of the KVdb API in `bytes`")
 	fs.StringVar(&f.KVdbCreate, "kvdb-create", "open", "who may create buckets: open (everybody) or root (the holder of the root key)")
+	fs.StringVar(&f.kotPasswordFile, "kot-password-file", "", "`file` with the password of the KOT API, which is off without; or the password itself in "+envKOTPassword)
+	fs.StringVar(&f.KOT.Addr, "kot-addr", "", "`host:port` that serves the KOT API alone, besides --http-addr")
+	fs.StringVar(&f.KOT.Restricted, "kot-restricted", "", "`endpoints` of the KOT API to close, comma-separated: \"set, delete\"")
+	fs.StringVar(&f.KOT.RateLimit, "kot-rate-limit", "off", "of the KOT API, for each endpoint and client address: off, document, or `limits` such as \"5 per hour, 1 per minute\"")
 	fs.StringVar(&f.TrustedProxies, "trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For counts, comma-separated")
 	fs.StringVar(&f.PprofAddr, "pprof-addr", "", "`host:port` on loopback for Go's profiles (default none)")
 	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -72,34 +78,36 @@ becomes a member by itself.
 SIGTERM and SIGINT stop gracefully, a second one at once. SIGHUP reads the log
 level and the HTTP certificate again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			if f.stopWithStdin {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithCancel(ctx)
-				defer cancel()
-				go func() { // ends with the process
-					_, _ = io.Copy(io.Discard, a.env.Stdin)
-					cancel()
-				}()
+			if f.ID == "" || f.DataDir == "" {
+				return usagef("--id and --data-dir are needed; to try things out: covey dev")
 			}
-			return a.serve(ctx, &f)
+			return a.serve(cmd.Context(), &f, nil)
 		},
 	}
 	f.add(cmd.Flags())
 	return cmd
 }
 
-func (a *app) serve(ctx context.Context, f *serveFlags) error {
-	if f.ID == "" || f.DataDir == "" {
-		return usagef("--id and --data-dir are needed; to try things out: covey dev")
+// serve runs a node until ctx ends. ready, which may be nil, is called when the
+// node can serve clients.
+func (a *app) serve(ctx context.Context, f *serveFlags, ready func(*server.Server)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if f.stopWithStdin {
+		go func() { // ends with the process
+			_, _ = io.Copy(io.Discard, a.env.Stdin)
+			cancel()
+		}()
 	}
 	var level slog.LevelVar
 	log, err := a.logger(f.logLevel, f.logFormat, &level)
 	if err != nil {
 		return err
 	}
-	conn := connection{rootKeyFile: f.rootKeyFile}
-	if f.RootKey, err = conn.secret(a, "root-key-file", f.rootKeyFile, envRootKey); err != nil {
+	if f.RootKey, err = a.secret("root-key-file", f.rootKeyFile, envRootKey); err != nil {
+		return err
+	}
+	if f.KOT.Password, err = a.secret("kot-password-file", f.kotPasswordFile, envKOTPassword); err != nil {
 		return err
 	}
 	f.Release, f.Log = a.env.Version, log
@@ -108,6 +116,16 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 		return err
 	}
 	defer a.onHangup(func() { a.reload(s, &level, log) })()
+	if ready != nil {
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		wg.Go(func() {
+			if s.WaitReady(ctx) == nil && ctx.Err() == nil {
+				ready(s)
+			}
+		})
+	}
 	return s.Run(ctx)
 }
 

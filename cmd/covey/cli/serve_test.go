@@ -96,8 +96,13 @@ func TestDevServesShowsItsRootKeyOnceAndStops(t *testing.T) {
 			cancel()
 		}}
 		var errOut bytes.Buffer
-		code := Main(ctx, []string{"dev", "--data-dir", dir, "--http-addr", "127.0.0.1:0"}, Env{Stdout: out, Stderr: &errOut})
+		code := Main(ctx, []string{"dev", "--data-dir", dir, "--http-addr", "127.0.0.1:0"}, Env{
+			Stdout: out, Stderr: &errOut, Environ: []string{envKOTPassword + "=for-kot"},
+		})
 		cancel()
+		if text := out.String(); !strings.Contains(text, "/controller/set") || strings.Contains(text, "for-kot") {
+			t.Errorf("KOT is not told of, or its password is: %s", text)
+		}
 		if code != 0 || status != http.StatusOK {
 			t.Fatalf("exit code %d, ready %d, %s", code, status, errOut.String())
 		}

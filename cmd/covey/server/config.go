@@ -4,10 +4,14 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
+	"github.com/coveydb/covey/httpapi"
+	"github.com/coveydb/covey/httpapi/kot"
 	"github.com/coveydb/covey/httpapi/kvdb"
 	"github.com/coveydb/covey/httpapi/web"
+	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/seal"
 	"github.com/coveydb/covey/node/raftlog"
@@ -48,11 +52,29 @@ type Config struct {
 	KVdbRateLimit  string // off, document, or limits
 	KVdbMaxValue   int    // bytes; 0 = the documented limit
 	KVdbCreate     string // open or root
+	KOT            KOT
 	TrustedProxies string // networks, comma-separated
 
 	PprofAddr string // host:port on loopback; "" = no profiles are served
 	Log       *slog.Logger
 }
+
+// KOT is what an operator decides about the KOT API.
+type KOT struct {
+	Password   string // "" = the API is off
+	Addr       string // host:port that serves it alone; "" = it is served with the other APIs only
+	Restricted string // endpoints, comma-separated
+	RateLimit  string // off, document, or limits
+}
+
+// A ConfigError is a configuration that was refused before anything was opened.
+type ConfigError struct{ err error }
+
+// Error says which flag is wrong and what is right.
+func (e *ConfigError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *ConfigError) Unwrap() error { return e.err }
 
 // minRootKey is the least length of a root key: who holds it may do everything.
 const minRootKey = 16
@@ -65,6 +87,7 @@ type parsed struct {
 	peerTLS   *tls.Config
 	httpTLS   *certificate // nil = plain HTTP
 	limits    web.Limits
+	kot       httpapi.KOT
 	proxies   web.Proxies
 }
 
@@ -98,6 +121,9 @@ func (c *Config) parse() (*parsed, error) {
 	if p.limits, err = web.ParseLimits(c.KVdbRateLimit, kvdb.DocumentRateLimit); err != nil {
 		return nil, errs.E(errs.Invalid, "--kvdb-rate-limit: %w", err)
 	}
+	if p.kot, err = c.KOT.parse(); err != nil {
+		return nil, err
+	}
 	if p.proxies, err = web.ParseProxies(c.TrustedProxies); err != nil {
 		return nil, errs.E(errs.Invalid, "--trusted-proxies: %w", err)
 	}
@@ -116,10 +142,38 @@ func (c *Config) parse() (*parsed, error) {
 	return p, err
 }
 
+// parse refuses settings of an API that is off: who gives them takes it for
+// protected, or open.
+func (k KOT) parse() (httpapi.KOT, error) {
+	var p httpapi.KOT
+	if k.Password == "" {
+		for _, f := range []struct{ flag, value string }{
+			{"--kot-addr", k.Addr}, {"--kot-restricted", k.Restricted}, {"--kot-rate-limit", strings.TrimSuffix(k.RateLimit, "off")},
+		} {
+			if f.value != "" {
+				return p, errs.E(errs.Invalid, "%s needs a password, without one the KOT API is off: give --kot-password-file", f.flag)
+			}
+		}
+		return p, nil
+	}
+	p.Password = auth.NewRootKey(k.Password)
+	var err error
+	if p.Restricted, err = kot.ParseRestricted(k.Restricted); err != nil {
+		return p, errs.E(errs.Invalid, "--kot-restricted: %w", err)
+	}
+	if p.RateLimit, err = kot.ParseRateLimit(k.RateLimit); err != nil {
+		return p, errs.E(errs.Invalid, "--kot-rate-limit: %w", err)
+	}
+	return p, nil
+}
+
 // checkExposure refuses to listen for peers beyond this machine without
 // encryption, unless the operator says that it is meant: whoever reaches those
 // ports unencrypted can read all data and join the cluster.
 func (c *Config) checkExposure() error {
+	if c.PprofAddr != "" && !loopback(c.PprofAddr) {
+		return errs.E(errs.Invalid, "--pprof-addr %s: profiles tell much and cost much, so they are served on loopback only", c.PprofAddr)
+	}
 	if c.Insecure {
 		return nil
 	}
@@ -130,6 +184,21 @@ func (c *Config) checkExposure() error {
 		return errs.E(errs.Invalid, "--gossip-addr %s can be reached from other machines, and whoever does so could join the cluster: give --gossip-key-file, or --insecure if you trust the network", c.GossipAddr)
 	}
 	return nil
+}
+
+// clearText returns the addresses on which KOT's password and data pass
+// unencrypted between machines. Like the other APIs' keys they may: encryption
+// is often that of a proxy. But every request carries this password.
+func (c *Config) clearText() (addrs []string) {
+	if c.KOT.Password == "" || c.HTTPTLS.Cert != "" {
+		return nil
+	}
+	for _, addr := range []string{c.HTTPAddr, c.KOT.Addr} {
+		if addr != "" && !loopback(addr) {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs
 }
 
 // loopback reports whether addr can be reached from this machine only. A name

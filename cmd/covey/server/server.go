@@ -27,12 +27,28 @@ const stopTime = 10 * time.Second
 
 // Server is one node that serves clients.
 type Server struct {
-	cfg      Config
-	node     *node.Node
-	listener net.Listener
+	cfg   Config
+	node  *node.Node
+	cert  *certificate // nil for plain HTTP
+	doors []*door      // the first one is that of all APIs
+}
+
+// door is one port for HTTP.
+type door struct {
+	name     string // in the log
+	flag     string
+	addr     string
+	listener net.Listener // nil until it is open
+	tls      *certificate // nil for plain HTTP
 	http     *httpapi.Server
-	cert     *certificate // nil for plain HTTP
-	profiles net.Listener // nil when none are served
+}
+
+// url is where a client on this machine reaches the port.
+func (d *door) url() string {
+	if d.tls != nil {
+		return "https://" + d.listener.Addr().String()
+	}
+	return "http://" + d.listener.Addr().String()
 }
 
 // Open opens the ports and the data folder. The node finds or forms its cluster
@@ -40,16 +56,16 @@ type Server struct {
 func Open(ctx context.Context, cfg Config) (*Server, error) {
 	p, err := cfg.parse()
 	if err != nil {
-		return nil, err
+		return nil, &ConfigError{err}
 	}
 	root := auth.NewRootKey(cfg.RootKey)
 	buckets, err := bucket.New(bucket.Config{
 		MaxValue: cfg.KVdbMaxValue, CreateNeedsRoot: cfg.KVdbCreate == "root", Root: root, Keyring: p.keyring,
 	})
 	if err != nil {
-		return nil, errs.E(errs.KindOf(err), "--kvdb-max-value: %w", err)
+		return nil, &ConfigError{errs.E(errs.KindOf(err), "--kvdb-max-value: %w", err)}
 	}
-	s := &Server{cfg: cfg, cert: p.httpTLS}
+	s := &Server{cfg: cfg, cert: p.httpTLS, doors: cfg.doors(p.httpTLS)}
 	if err := s.listen(); err != nil {
 		return nil, errors.Join(err, s.closeListeners())
 	}
@@ -64,31 +80,61 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.closeListeners())
 	}
-	handler := httpapi.New(httpapi.Config{
+	apis := httpapi.New(httpapi.Config{
 		Cluster: s.node, DB: kv.New(s.node), Buckets: buckets, Registry: registry, Root: root,
-		KVdbRateLimits: p.limits, Proxies: p.proxies, Log: cfg.Log,
+		KVdbRateLimits: p.limits, KOT: p.kot, Proxies: p.proxies, Log: cfg.Log,
 	})
-	s.http = httpapi.NewServer(handler, httpapi.Timeouts{}, p.httpTLS.config(), cfg.Log)
+	s.mount(apis)
 	return s, nil
 }
 
-// listen opens the HTTP port first: it is the one that a second node on the
-// same machine most often meets taken.
+// Names of doors.
+const (
+	doorHTTP     = "http"
+	doorKOT      = "kot"
+	doorProfiles = "profiles"
+)
+
+// doors returns the ports that are wanted. The one of all APIs comes first: it
+// is the one that a second node on the same machine most often meets taken.
+func (c *Config) doors(cert *certificate) []*door {
+	doors := []*door{{name: doorHTTP, flag: "--http-addr", addr: c.HTTPAddr, tls: cert}}
+	if c.KOT.Addr != "" {
+		doors = append(doors, &door{name: doorKOT, flag: "--kot-addr", addr: c.KOT.Addr, tls: cert})
+	}
+	if c.PprofAddr != "" {
+		doors = append(doors, &door{name: doorProfiles, flag: "--pprof-addr", addr: c.PprofAddr})
+	}
+	return doors
+}
+
 func (s *Server) listen() error {
-	var err error
-	if s.listener, err = net.Listen("tcp", s.cfg.HTTPAddr); err != nil {
-		return listenError("--http-addr", s.cfg.HTTPAddr, err)
-	}
-	if s.cfg.PprofAddr == "" {
-		return nil
-	}
-	if !loopback(s.cfg.PprofAddr) {
-		return errs.E(errs.Invalid, "--pprof-addr %s: profiles tell much and cost much, so they are served on loopback only", s.cfg.PprofAddr)
-	}
-	if s.profiles, err = net.Listen("tcp", s.cfg.PprofAddr); err != nil {
-		return listenError("--pprof-addr", s.cfg.PprofAddr, err)
+	for _, d := range s.doors {
+		l, err := net.Listen("tcp", d.addr)
+		if err != nil {
+			return listenError(d.flag, d.addr, err)
+		}
+		d.listener = l
 	}
 	return nil
+}
+
+// mount puts behind each door what it opens to.
+func (s *Server) mount(apis *httpapi.APIs) {
+	for _, d := range s.doors {
+		var h http.Handler
+		var t httpapi.Timeouts
+		switch d.name {
+		case doorHTTP:
+			h = apis
+		case doorKOT:
+			h = apis.KOT()
+		case doorProfiles:
+			h = profiles()
+			t = httpapi.Timeouts{Write: profileTime, Drain: time.Second} // nobody waits for a profile of a node that stops
+		}
+		d.http = httpapi.NewServer(h, t, d.tls.config(), s.cfg.Log)
+	}
 }
 
 // listenError says what can be done about a port that cannot be opened.
@@ -101,9 +147,9 @@ func listenError(flag, addr string, err error) error {
 
 func (s *Server) closeListeners() error {
 	var all []error
-	for _, l := range []net.Listener{s.listener, s.profiles} {
-		if l != nil {
-			all = append(all, l.Close())
+	for _, d := range s.doors {
+		if d.listener != nil {
+			all = append(all, d.listener.Close())
 		}
 	}
 	return errors.Join(all...)
@@ -121,15 +167,24 @@ func (s *Server) advertised() string {
 	return net.JoinHostPort(host, port)
 }
 
-// Addr is the address on which HTTP is served.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
+// Addr is the address on which all APIs are served.
+func (s *Server) Addr() string { return s.doors[0].listener.Addr().String() }
 
 // URL is where a client on this machine reaches the node.
-func (s *Server) URL() string {
-	if s.cert != nil {
-		return "https://" + s.Addr()
+func (s *Server) URL() string { return s.doors[0].url() }
+
+// KOTURL is where a client on this machine reaches the KOT API: on its own port
+// if it has one, else with the other APIs. It is "" when the API is off.
+func (s *Server) KOTURL() string {
+	if s.cfg.KOT.Password == "" {
+		return ""
 	}
-	return "http://" + s.Addr()
+	for _, d := range s.doors {
+		if d.name == doorKOT {
+			return d.url()
+		}
+	}
+	return s.URL()
 }
 
 // Run serves until ctx ends or the node has to stop; then it releases
@@ -138,15 +193,14 @@ func (s *Server) Run(ctx context.Context) error {
 	serve, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
-	var httpErr error
-	wg.Go(func() {
-		defer stop()
-		httpErr = s.http.Serve(serve, s.listener)
-	})
-	if s.profiles != nil {
-		wg.Go(func() { s.serveProfiles(serve) })
+	failed := make([]error, len(s.doors))
+	for i, d := range s.doors {
+		wg.Go(func() {
+			defer stop()
+			failed[i] = d.http.Serve(serve, d.listener)
+		})
 	}
-	s.cfg.Log.Info("serving", "http", s.URL(), "peers", s.node.PeerAddr(), "gossip", s.node.GossipAddr(), "data", s.cfg.DataDir)
+	s.announce()
 	select {
 	case <-serve.Done():
 		s.cfg.Log.Info("stopping: requests under way finish, then the lead goes to another member")
@@ -156,22 +210,36 @@ func (s *Server) Run(ctx context.Context) error {
 	wg.Wait()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
-	return errors.Join(s.node.Err(), httpErr, s.node.Close(end))
+	return errors.Join(s.node.Err(), errors.Join(failed...), s.node.Close(end))
 }
 
-// serveProfiles serves Go's profiles until ctx ends.
-func (s *Server) serveProfiles(ctx context.Context) {
+// announce logs what is served where.
+func (s *Server) announce() {
+	var attrs []any
+	for _, d := range s.doors {
+		attrs = append(attrs, d.name, d.url())
+	}
+	if url := s.KOTURL(); url == s.URL() {
+		attrs = append(attrs, doorKOT, url)
+	}
+	s.cfg.Log.Info("serving", append(attrs, "peers", s.node.PeerAddr(), "gossip", s.node.GossipAddr(), "data", s.cfg.DataDir)...)
+	for _, addr := range s.cfg.clearText() {
+		s.cfg.Log.Warn("the KOT password and all data pass unencrypted: give --tls-cert and --tls-key, or put a proxy with TLS before it", "addr", addr)
+	}
+}
+
+// profileTime bounds one profile.
+const profileTime = 10 * time.Minute
+
+// profiles serves Go's profiles.
+func profiles() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	defer context.AfterFunc(ctx, func() { srv.Close() })()
-	if err := srv.Serve(s.profiles); !errors.Is(err, http.ErrServerClosed) {
-		s.cfg.Log.Warn("profiles are no longer served", "err", err)
-	}
+	return mux
 }
 
 // Reload reads the HTTP certificate again.

@@ -153,6 +153,12 @@ func TestBadConfigsAreRefusedByTheNameOfTheFlag(t *testing.T) {
 		"profiles on a network":  {func(c *Config) { c.PprofAddr = "0.0.0.0:0" }, "--pprof-addr"},
 		"address":                {func(c *Config) { c.HTTPAddr = "nonsense" }, "--http-addr"},
 		"largest value":          {func(c *Config) { c.KVdbMaxValue = -1 }, "--kvdb-max-value"},
+		"KOT port, no password":  {func(c *Config) { c.KOT.Addr = "127.0.0.1:0" }, "--kot-addr needs a password"},
+		"KOT closed, off":        {func(c *Config) { c.KOT.Restricted = "set" }, "--kot-restricted needs a password"},
+		"KOT limited, off":       {func(c *Config) { c.KOT.RateLimit = "document" }, "--kot-rate-limit needs a password"},
+		"KOT endpoint":           {func(c *Config) { c.KOT = KOT{Password: "p", Restricted: "set, gett"} }, `--kot-restricted: restricted endpoint "gett"`},
+		"KOT rate limit":         {func(c *Config) { c.KOT = KOT{Password: "p", RateLimit: "many"} }, "--kot-rate-limit"},
+		"KOT port":               {func(c *Config) { c.KOT = KOT{Password: "p", Addr: "nonsense"} }, "--kot-addr"},
 		"no id":                  {func(c *Config) { c.ID = "" }, "--id"},
 		"folder is not a folder": {func(c *Config) { c.DataDir = rubbish }, "data folder"},
 	}
@@ -276,7 +282,93 @@ func TestProfilesAreServedOnLoopback(t *testing.T) {
 	cfg := single(t)
 	cfg.PprofAddr = "127.0.0.1:0"
 	s, _ := start(t, cfg)
-	if code, text := call(t, http.DefaultClient, "GET", "http://"+s.profiles.Addr().String()+"/debug/pprof/cmdline", ""); code != 200 || text == "" {
+	if code, text := call(t, http.DefaultClient, "GET", s.doors[1].url()+"/debug/pprof/cmdline", ""); code != 200 || text == "" {
 		t.Errorf("%d %q", code, text)
+	}
+}
+
+// database sends a form to the KOT API.
+func database(t *testing.T, url, password, form string) (int, string) {
+	t.Helper()
+	method := "POST"
+	if form == "" {
+		method = "GET"
+	}
+	req, err := http.NewRequest(method, url, strings.NewReader(form))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("", password)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+func TestKOTHasAPortOfItsOwn(t *testing.T) {
+	cfg := single(t)
+	cfg.KOT = KOT{Password: "0123", Addr: "127.0.0.1:0", Restricted: "get_all, database_pop", RateLimit: "off"}
+	var log bytes.Buffer
+	cfg.Log = slog.New(slog.NewJSONHandler(&log, nil))
+	s, stop := start(t, cfg)
+	if s.KOTURL() == s.URL() {
+		t.Fatalf("both on %s", s.URL())
+	}
+	if code, text := database(t, s.KOTURL()+"/controller/set", "0123", "database_name=d&key=k&value=v"); code != 200 || text != "Data set successfully" {
+		t.Errorf("set: %d %s", code, text)
+	}
+	if code, text := database(t, s.URL()+"/controller/get", "0123", "database_name=d&key=k"); code != 200 || text != "\"v\"\n" {
+		t.Errorf("get with the other APIs: %d %s", code, text)
+	}
+	for path, want := range map[string]int{"/controller/get_all": 403, "/database/pop": 403, "/livez": 404} {
+		if code, _ := database(t, s.KOTURL()+path, "0123", "database_name=d"); code != want {
+			t.Errorf("%s: %d, want %d", path, code, want)
+		}
+	}
+	if code, _ := database(t, s.KOTURL()+"/database/list", "123", ""); code != 401 {
+		t.Errorf("a password that is the same number: %d", code)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if conn, err := net.Dial("tcp", strings.TrimPrefix(s.KOTURL(), "http://")); err == nil {
+		conn.Close()
+		t.Error("the port is still open")
+	}
+	if !strings.Contains(log.String(), `"kot":"`+s.KOTURL()+`"`) || strings.Contains(log.String(), "unencrypted") {
+		t.Errorf("the log does not name the port, or warns for nothing:\n%s", log.String())
+	}
+}
+
+func TestKOTIsOffWithoutAPassword(t *testing.T) {
+	cfg := single(t)
+	s, _ := start(t, cfg)
+	if code, _ := database(t, s.URL()+"/database/list", "", ""); code != 404 || s.KOTURL() != "" {
+		t.Errorf("%d, %q", code, s.KOTURL())
+	}
+}
+
+func TestClearTextIsWarnedOf(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cfg  Config
+		want int
+	}{
+		"off":         {Config{HTTPAddr: "0.0.0.0:1"}, 0},
+		"loopback":    {Config{HTTPAddr: "127.0.0.1:1", KOT: KOT{Password: "p", Addr: "localhost:2"}}, 0},
+		"both":        {Config{HTTPAddr: "0.0.0.0:1", KOT: KOT{Password: "p", Addr: ":2"}}, 2},
+		"one":         {Config{HTTPAddr: "127.0.0.1:1", KOT: KOT{Password: "p", Addr: "10.0.0.1:2"}}, 1},
+		"no own port": {Config{HTTPAddr: "10.0.0.1:1", KOT: KOT{Password: "p"}}, 1},
+		"TLS":         {Config{HTTPAddr: "0.0.0.0:1", KOT: KOT{Password: "p", Addr: ":2"}, HTTPTLS: TLSFiles{Cert: "c", Key: "k"}}, 0},
+	} {
+		if got := tt.cfg.clearText(); len(got) != tt.want {
+			t.Errorf("%s: warns of %v, want %d", name, got, tt.want)
+		}
 	}
 }
