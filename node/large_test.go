@@ -34,8 +34,11 @@ func TestLargeCommandsTakeTurns(t *testing.T) {
 		t.Errorf("a small command: %v", err)
 	}
 	m.Large().Release(node.LargeBytes)
-	for range 3 { // each takes its bytes and gives them back
-		if err := set(node.LargeBytes/2, 20*time.Second); err != nil {
+	if err := m.Large().Acquire(context.Background(), node.LargeBytes-node.LargeCommand*3/2); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // each takes the bytes that are left, and gives them back
+		if err := set(node.LargeCommand, 20*time.Second); err != nil {
 			t.Errorf("a large command: %v", err)
 		}
 	}

@@ -70,7 +70,7 @@ func TestDamagedPassphraseBytes(t *testing.T) {
 
 func TestKeysAreRememberedAndForgotten(t *testing.T) {
 	p := NewPassphrases()
-	if key(t, p, "a", 1) != key(t, p, "a", 1) {
+	if first, second := key(t, p, "a", 1), key(t, p, "a", 1); first != second {
 		t.Error("the same key was derived twice")
 	}
 	for i := range maxRemembered {

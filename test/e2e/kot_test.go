@@ -135,6 +135,7 @@ func (c kotClient) object(method, path string, fields ...any) map[string]any {
 
 // A client as real ones are written passes a full round of every endpoint.
 func TestAKOTClientWorksThroughAFollower(t *testing.T) {
+	t.Parallel()
 	servers := newKOTCluster(t)
 	c := kotClient{t: t, base: "http://" + followerOf(t, servers).http}
 
@@ -197,6 +198,7 @@ func TestAKOTClientWorksThroughAFollower(t *testing.T) {
 }
 
 func TestNoSecretOfKOTReachesADisk(t *testing.T) {
+	t.Parallel()
 	servers := newKOTCluster(t)
 	const key, plain = "encryption-key-to-look-for", "plaintext-to-look-for"
 	for i, s := range servers {
@@ -242,6 +244,7 @@ func TestNoSecretOfKOTReachesADisk(t *testing.T) {
 }
 
 func TestTheListenerOfKOTServesNothingElse(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "kot.password")
 	if err := os.WriteFile(file, []byte(kotPassword+"\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -144,7 +144,7 @@ func TestKOTRefusesToStart(t *testing.T) {
 		{exitUsage, "you must give a password", []string{""}},
 		{exitUsage, "too many arguments", []string{"p", "q"}},
 		{exitUsage, `"sett" is not one of set, get,`, []string{"p", "--restricted", "get, sett"}},
-		{exitUsage, "--kot-rate-limit", []string{"p", "--rate_limit", "many"}},
+		{exitUsage, "--rate_limit", []string{"p", "--rate_limit", "many"}},
 		{exitUsage, "", []string{"p", "--port", "70000"}},
 		{exitFailed, "is empty", []string{"--kot-password-file", empty}},
 	} {
