@@ -34,7 +34,7 @@ func TestEntriesOfAnObject(t *testing.T) {
 		{`{"a":"1"]`, `a="1"`, "malformed JSON after byte 8"},
 		{`{"a":"1"}{`, `a="1"`, "more text"},
 		{`{"a":"1"}x`, `a="1"`, "malformed JSON after byte 9"},
-		{"{\"a\":\"1\",\"\xff\":\"2\"}", `a="1"`, "not UTF-8 after byte 8"},
+		{"{\"a\":\"1\",\"\xff\":\"2\"}", `a="1"`, "not UTF-8 after byte 9"},
 	} {
 		got, err := entries(iotest.OneByteReader(strings.NewReader(tt.text)))
 		if strings.Join(got, " ") != tt.want || (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
