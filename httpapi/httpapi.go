@@ -79,14 +79,14 @@ func (a *APIs) KOT() http.Handler { return a.kot }
 
 // New mounts the APIs.
 func New(c Config) *APIs {
-	metrics := web.NewMetrics(c.Registry)
+	metrics, uploads := web.NewMetrics(c.Registry), web.NewUploads()
 	own := func(name string, h web.Handler) http.Handler {
 		plumbing := &web.API{Name: name, Answer: admin.Answer, Log: c.Log, Metrics: metrics, Proxies: c.Proxies}
 		return plumbing.Handler(h)
 	}
 	databases := kot.New(kot.Config{
 		DB: c.DB, Codec: database.NewCodec(), Password: c.KOT.Password, Restricted: c.KOT.Restricted, RateLimit: c.KOT.RateLimit,
-		Proxies: c.Proxies, Wait: c.Wait, Metrics: metrics, Log: c.Log,
+		Proxies: c.Proxies, Wait: c.Wait, Metrics: metrics, Uploads: uploads, Log: c.Log,
 	})
 	// The routes match on whole segments with a look-up, not with patterns:
 	// keys and values pass here, and a pattern would cost them microseconds.
@@ -100,7 +100,7 @@ func New(c Config) *APIs {
 	routes.MatcherFunc(firstIn(reservedSegments)).Handler(own("reserved", admin.NotFound))
 	routes.NewRoute().Handler(kvdb.New(kvdb.Config{
 		DB: c.DB, Buckets: c.Buckets, RateLimits: c.KVdbRateLimits, Proxies: c.Proxies,
-		Wait: c.Wait, Metrics: metrics, Log: c.Log,
+		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Log: c.Log,
 	}))
 	return &APIs{Handler: routes, kot: databases}
 }

@@ -34,6 +34,7 @@ type Config struct {
 	MaxBody    int              // bytes of a form; 0 = 16 MiB
 	PieceTime  time.Duration    // how long a client may take to receive 1 MiB of a long list; 0 = 30 s
 	Metrics    *web.Metrics     // nil = none
+	Uploads    *web.Uploads     // bounds large bodies; nil = nothing does
 	Log        *slog.Logger     // nil = slog.Default(); the log endpoints print here too
 	Now        func() time.Time // for rate limits and log records; nil = time.Now
 }
@@ -67,7 +68,7 @@ func New(c Config) http.Handler {
 	for _, name := range c.Restricted {
 		a.restricted[name] = true
 	}
-	plumbing := &web.API{Name: "kot", Answer: answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies}
+	plumbing := &web.API{Name: "kot", Answer: answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads}
 	return plumbing.Handler(a.serve)
 }
 

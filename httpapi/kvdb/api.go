@@ -33,6 +33,7 @@ type Config struct {
 	MaxBody    int              // bytes of a transaction or form; 0 = 16 MiB
 	PieceTime  time.Duration    // how long a client may take to receive 1 MiB of a long list; 0 = 30 s
 	Metrics    *web.Metrics     // nil = none
+	Uploads    *web.Uploads     // bounds large bodies; nil = nothing does
 	Log        *slog.Logger     // nil = slog.Default()
 	Now        func() time.Time // for rate limits; nil = time.Now
 }
@@ -59,7 +60,7 @@ func New(c Config) http.Handler {
 		c.Now = time.Now
 	}
 	a := &api{Config: c, limiter: web.NewLimiter(c.RateLimits, web.DefaultClients)}
-	plumbing := &web.API{Name: "kvdb", Answer: answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies}
+	plumbing := &web.API{Name: "kvdb", Answer: answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads}
 	return plumbing.Handler(a.serve)
 }
 

@@ -29,6 +29,7 @@ type API struct {
 	Log     *slog.Logger                                            // nil: slog.Default()
 	Metrics *Metrics                                                // nil: nothing is counted
 	Proxies Proxies                                                 // whose word on client addresses counts
+	Uploads *Uploads                                                // bounds large bodies; nil: nothing does
 	ids     ids
 }
 
@@ -45,6 +46,8 @@ func (a *API) Handler(h Handler) http.Handler {
 		rec := &response{ResponseWriter: w, id: a.ids.next()}
 		w.Header()["Covey-Request-Id"] = []string{rec.id}
 		series.begin()
+		r, upload := a.Uploads.track(r)
+		defer upload.release()
 		broken := a.serve(h, rec, r)
 		took := time.Since(began)
 		series.end(r.Method, rec.status, took)

@@ -13,7 +13,7 @@ const firstRead = 4 << 10
 
 // ReadBody returns the whole body of r, which the caller then owns. It reads
 // at most limit+1 bytes: a longer body is errs.TooLarge, one that ends early is
-// errs.Invalid.
+// errs.Invalid. A large body waits until there is memory for it, see Uploads.
 func ReadBody(r *http.Request, limit int) ([]byte, error) {
 	length := r.ContentLength
 	switch {
@@ -21,10 +21,14 @@ func ReadBody(r *http.Request, limit int) ([]byte, error) {
 		return nil, nil
 	case length > int64(limit):
 		return nil, errs.E(errs.TooLarge, "the body is %d bytes long, the limit is %d", length, limit)
-	case length > 0:
-		return readKnown(r.Body, int(length))
 	}
-	return readUnknown(r.Body, limit)
+	if length < 0 {
+		return readUnknown(r, limit)
+	}
+	if err := admit(r, length); err != nil {
+		return nil, err
+	}
+	return readKnown(r.Body, int(length))
 }
 
 // readKnown grows with what arrives, so that a client cannot reserve memory by
@@ -45,10 +49,10 @@ func readKnown(body io.Reader, length int) ([]byte, error) {
 	}
 }
 
-func readUnknown(body io.Reader, limit int) ([]byte, error) {
+func readUnknown(r *http.Request, limit int) ([]byte, error) {
 	p := make([]byte, 0, min(firstRead, limit+1))
 	for {
-		n, err := body.Read(p[len(p):min(cap(p), limit+1)])
+		n, err := r.Body.Read(p[len(p):min(cap(p), limit+1)])
 		p = p[:len(p)+n]
 		switch {
 		case len(p) > limit:
@@ -57,6 +61,11 @@ func readUnknown(body io.Reader, limit int) ([]byte, error) {
 			return p, nil
 		case err != nil:
 			return nil, cutShort(err)
+		}
+		if len(p) >= largeBody {
+			if err := admit(r, int64(limit)); err != nil {
+				return nil, err
+			}
 		}
 		if len(p) == cap(p) {
 			p = append(p, 0)[:len(p)]

@@ -133,7 +133,7 @@ var libraries = map[string][]string{
 	"github.com/gorilla/mux":                  {"httpapi"},
 	"github.com/klauspost/compress":           {"layer"},
 	"golang.org/x/crypto":                     {"internal"},
-	"golang.org/x/sync":                       {"node"},
+	"golang.org/x/sync":                       {"node", "httpapi"},
 	"golang.org/x/text":                       {"client"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"cmd"},
 	"github.com/jedib0t/go-pretty/v6":         {"cmd"},
