@@ -36,7 +36,7 @@ func (f *kotFlags) add(fs *pflag.FlagSet) {
 	fs.Uint16Var(&f.port, "port", kotPort, "`port` that serves the KOT API")
 	fs.StringVar(&f.restricted, "restricted", "", "`endpoints` to close, comma-separated: \"set, delete\"")
 	fs.StringVar(&f.rateLimit, "rate-limit", "off", "for each endpoint and client address: off, document, or `limits` such as \"5 per hour, 1 per minute\"")
-	fs.StringVar(&f.folder, "folder", "KOT", "`folder` for data")
+	fs.StringVar(&f.folder, "folder", "kot-data", "`folder` for data")
 	config.CallOnly(fs, "host", "port", "restricted", "rate-limit", "folder")
 	fs.Lookup("id").Usage = "this node's `name`, for ever (default \"kot\")"
 	fs.Lookup("bootstrap-expect").Usage = "form the first cluster as soon as `N` nodes with this flag see each other; 0 = never (default 1 without --join)"

@@ -63,17 +63,17 @@ func TestKOTsFlagsAreThoseOfServe(t *testing.T) {
 		args []string
 		want node
 	}{
-		{"nothing", nil, nil, node{"localhost:5000", "", "off", "KOT", "kot", "127.0.0.1:8700", 1}},
+		{"nothing", nil, nil, node{"localhost:5000", "", "off", "kot-data", "kot", "127.0.0.1:8700", 1}},
 		{"the document's example", nil, []string{"--host", "0.0.0.0", "--port", "5001", "--restricted", "set, get", "--rate_limit", "5 per hour, 1 per minute", "--folder", "x"},
 			node{"0.0.0.0:5001", "set, get", "5 per hour, 1 per minute", "x", "kot", "127.0.0.1:8700", 1}},
-		{"a dash", nil, []string{"--rate-limit=5/hour"}, node{"localhost:5000", "", "5/hour", "KOT", "kot", "127.0.0.1:8700", 1}},
+		{"a dash", nil, []string{"--rate-limit=5/hour"}, node{"localhost:5000", "", "5/hour", "kot-data", "kot", "127.0.0.1:8700", 1}},
 		{"serve's names", nil, []string{"--kot-addr", "h:1", "--kot-restricted", "set", "--kot-rate-limit", "document", "--data-dir", "y", "--id", "n", "--bootstrap-expect", "3", "--http-addr", "h:2"},
 			node{"h:1", "set", "document", "y", "n", "h:2", 3}},
 		{"the environment", []string{"COVEY_KOT_ADDR=[::1]:7", "COVEY_KOT_RESTRICTED=set", "COVEY_DATA_DIR=z", "COVEY_ID=n"}, nil,
 			node{"[::1]:7", "set", "off", "z", "n", "127.0.0.1:8700", 1}},
 		{"flags before the environment", []string{"COVEY_KOT_ADDR=h:7", "COVEY_KOT_RESTRICTED=set", "COVEY_DATA_DIR=z"}, []string{"--port", "8", "--restricted", "get", "--folder", "f"},
 			node{"h:8", "get", "off", "f", "kot", "127.0.0.1:8700", 1}},
-		{"among others", nil, []string{"--join", "a:1", "--id", "n2"}, node{"localhost:5000", "", "off", "KOT", "n2", "127.0.0.1:8700", 0}},
+		{"among others", nil, []string{"--join", "a:1", "--id", "n2"}, node{"localhost:5000", "", "off", "kot-data", "n2", "127.0.0.1:8700", 0}},
 	} {
 		f, err := settled(t, tt.env, tt.args...)
 		got := node{f.KOT.Addr, f.KOT.Restricted, f.KOT.RateLimit, f.DataDir, f.ID, f.HTTPAddr, f.BootstrapExpect}
