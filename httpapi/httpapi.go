@@ -9,31 +9,35 @@ import (
 	"github.com/coveydb/covey/httpapi/admin"
 	"github.com/coveydb/covey/httpapi/kot"
 	"github.com/coveydb/covey/httpapi/kvdb"
+	"github.com/coveydb/covey/httpapi/restdb"
 	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/layer/bucket"
+	"github.com/coveydb/covey/layer/collection"
 	"github.com/coveydb/covey/layer/database"
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Config is what the APIs need. Cluster, DB, Buckets and Registry are
-// required; zero values of the others are the defaults.
+// Config is what the APIs need. Cluster, DB, Buckets, Collections and Registry
+// are required; zero values of the others are the defaults.
 type Config struct {
-	Cluster  admin.Cluster
-	DB       *kv.DB
-	Buckets  *bucket.Buckets
-	Registry *prometheus.Registry // its series are served under /metrics, and HTTP's are added
-	Root     *auth.RootKey        // the operator's key; nil: the operator API is refused
+	Cluster     admin.Cluster
+	DB          *kv.DB
+	Buckets     *bucket.Buckets
+	Collections *collection.Store
+	Registry    *prometheus.Registry // its series are served under /metrics, and HTTP's are added
+	Root        *auth.RootKey        // the operator's key; nil: the operator API is refused
 
-	KVdbRateLimits web.Limits    // for each client; none by default
-	KOT            KOT           // the zero value keeps the KOT API off
-	Proxies        web.Proxies   // trusted to name their clients; none by default
-	Wait           time.Duration // how long a request waits for a leader and a quorum; 0 = 10 s
-	Log            *slog.Logger  // nil = slog.Default()
+	KVdbRateLimits   web.Limits    // for each client; none by default
+	KOT              KOT           // the zero value keeps the KOT API off
+	RestDBRateLimits web.Limits    // for each client; none by default
+	Proxies          web.Proxies   // trusted to name their clients; none by default
+	Wait             time.Duration // how long a request waits for a leader and a quorum; 0 = 10 s
+	Log              *slog.Logger  // nil = slog.Default()
 }
 
 // KOT is what the operator decides about the KOT API.
@@ -50,9 +54,12 @@ var (
 	metricsSegments = segments("metrics")
 	kotSegments     = segments("controller", "database", "execute", "informations")
 
+	// The last four of these are kept free for later: they are not found, as
+	// RestDB says it.
+	restSegments = segments("rest", "auth", "media", "mail", "realtime", "assets", "appdeploy", "static", "views")
+
 	// Reserved words of APIs that this release does not serve.
 	reservedSegments = segments(
-		"rest", "media", "mail", "auth", "realtime", "assets", "appdeploy", "static", "views", // RestDB
 		"api", "health", "admin", // KeyNest
 		"console", "debug", "-", "docs", // Covey's own
 	)
@@ -92,11 +99,15 @@ func New(c Config) *APIs {
 	// keys and values pass here, and a pattern would cost them microseconds.
 	routes := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	routes.MatcherFunc(firstIn(adminSegments)).Handler(admin.New(admin.Config{
-		Cluster: c.Cluster, DB: c.DB, Buckets: c.Buckets, Root: c.Root,
-		Wait: c.Wait, Proxies: c.Proxies, Metrics: metrics, Log: c.Log,
+		Cluster: c.Cluster, DB: c.DB, Buckets: c.Buckets, Collections: c.Collections, Root: c.Root,
+		Wait: c.Wait, Proxies: c.Proxies, Metrics: metrics, Uploads: uploads, Log: c.Log,
 	}))
 	routes.MatcherFunc(firstIn(metricsSegments)).Handler(own("metrics", serveMetrics(c.Registry)))
 	routes.MatcherFunc(firstIn(kotSegments)).Handler(databases)
+	routes.MatcherFunc(firstIn(restSegments)).Handler(restdb.New(restdb.Config{
+		DB: c.DB, Store: c.Collections, RateLimits: c.RestDBRateLimits, Proxies: c.Proxies,
+		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Log: c.Log,
+	}))
 	routes.MatcherFunc(firstIn(reservedSegments)).Handler(own("reserved", admin.NotFound))
 	routes.NewRoute().Handler(kvdb.New(kvdb.Config{
 		DB: c.DB, Buckets: c.Buckets, RateLimits: c.KVdbRateLimits, Proxies: c.Proxies,

@@ -20,6 +20,7 @@ import (
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/kv/kvtest"
 	"github.com/coveydb/covey/layer/bucket"
+	"github.com/coveydb/covey/layer/collection"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -43,7 +44,7 @@ func newAPIs(t testing.TB, k KOT) *APIs {
 		t.Fatal(err)
 	}
 	return New(Config{
-		Cluster: fakeCluster{}, DB: kvtest.New(t).DB, Buckets: buckets, Root: root,
+		Cluster: fakeCluster{}, DB: kvtest.New(t).DB, Buckets: buckets, Collections: collection.New(collection.Config{}), Root: root,
 		KOT: k, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 }
@@ -51,6 +52,7 @@ func newAPIs(t testing.TB, k KOT) *APIs {
 func TestTheFirstSegmentChoosesTheAPI(t *testing.T) {
 	h := newHandler(t)
 	const kvdb, operator, html = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
+	const document = "application/json; charset=utf-8"
 	type row struct {
 		path, contentType string
 		code              int
@@ -64,6 +66,10 @@ func TestTheFirstSegmentChoosesTheAPI(t *testing.T) {
 	for segment := range reservedSegments {
 		rows = append(rows, row{"/" + segment, operator, 404}, row{"/" + segment + "/", operator, 404}, row{"/" + segment + "/x/y", operator, 404})
 	}
+	for _, segment := range []string{"media", "mail", "realtime", "assets", "appdeploy", "static", "views"} {
+		rows = append(rows, row{"/" + segment + "/x/y", document, 404})
+	}
+	rows = append(rows, row{"/rest/items", document, 401}, row{"/rest/items/", document, 401}, row{"/rest", document, 401}, row{"/auth/x/y", document, 401}, row{"/restx", kvdb, 404})
 	for segment := range kotSegments { // off, and so nowhere
 		rows = append(rows, row{"/" + segment, html, 404}, row{"/" + segment + "/", html, 404}, row{"/" + segment + "/list", html, 404})
 	}
@@ -94,7 +100,7 @@ func TestNoRedirects(t *testing.T) {
 }
 
 func TestReservedWordsAreNoBuckets(t *testing.T) {
-	for _, set := range []map[string]bool{adminSegments, metricsSegments, kotSegments, reservedSegments} {
+	for _, set := range []map[string]bool{adminSegments, metricsSegments, kotSegments, restSegments, reservedSegments} {
 		for word := range set {
 			if bucket.ValidName(word) {
 				t.Errorf("a bucket could be called %s, and nobody would reach it", word)

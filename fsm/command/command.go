@@ -9,7 +9,7 @@ import (
 const (
 	MaxBytes   = 32 << 20 // of one encoded command
 	MaxOps     = 100_000  // in one command
-	MaxReads   = 1_000    // spans read by one command
+	MaxReads   = 100_000  // spans read by one command
 	MaxSpans   = 1_000    // spans deleted by one command
 	MaxKey     = 8 << 10  // bytes of one key
 	MaxReply   = 1 << 10  // bytes of one reply

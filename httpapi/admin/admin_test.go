@@ -15,6 +15,7 @@ import (
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/kv/kvtest"
 	"github.com/coveydb/covey/layer/bucket"
+	"github.com/coveydb/covey/layer/collection"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -44,7 +45,10 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	f := &fakeCluster{}
-	return &world{t, Config{Cluster: f, DB: store.DB, Buckets: buckets, Root: auth.NewRootKey(rootKey), Log: slog.New(slog.DiscardHandler)}, f, store}
+	return &world{t, Config{
+		Cluster: f, DB: store.DB, Buckets: buckets, Collections: collection.New(collection.Config{Keyring: keyring(t)}),
+		Root: auth.NewRootKey(rootKey), Log: slog.New(slog.DiscardHandler),
+	}, f, store}
 }
 
 func (w *world) do(method, path string, headers ...string) *httptest.ResponseRecorder {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/layer/bucket"
+	"github.com/coveydb/covey/layer/collection"
 	"github.com/gorilla/mux"
 )
 
@@ -31,16 +33,19 @@ const (
 	checkTime = 2 * time.Second
 )
 
-// Config is what the API needs. Cluster, DB and Buckets are required.
+// Config is what the API needs. Cluster, DB, Buckets and Collections are
+// required.
 type Config struct {
-	Cluster Cluster
-	DB      *kv.DB
-	Buckets *bucket.Buckets
-	Root    *auth.RootKey // nil: everything under /cluster is refused
-	Wait    time.Duration // how long a request waits for a leader and a quorum; 0 = 10 s
-	Proxies web.Proxies
-	Metrics *web.Metrics // nil = none
-	Log     *slog.Logger // nil = slog.Default()
+	Cluster     Cluster
+	DB          *kv.DB
+	Buckets     *bucket.Buckets
+	Collections *collection.Store
+	Root        *auth.RootKey // nil: everything under /cluster is refused
+	Wait        time.Duration // how long a request waits for a leader and a quorum; 0 = 10 s
+	Proxies     web.Proxies
+	Metrics     *web.Metrics // nil = none
+	Uploads     *web.Uploads // bounds large bodies; nil = nothing does
+	Log         *slog.Logger // nil = slog.Default()
 }
 
 type api struct{ Config }
@@ -52,14 +57,44 @@ func New(c Config) http.Handler {
 		c.Wait = defaultWait
 	}
 	a := &api{c}
-	plumbing := &web.API{Name: "admin", Answer: Answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies}
+	plumbing := &web.API{Name: "admin", Answer: Answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads}
 	routes := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	routes.Path("/livez").Handler(plumbing.Handler(reading(a.live)))
 	routes.Path("/readyz").Handler(plumbing.Handler(reading(a.ready)))
 	routes.Path("/cluster/status").Handler(plumbing.Handler(a.operator(reading(a.status))))
 	routes.Path("/cluster/buckets").Handler(plumbing.Handler(a.operator(reading(a.buckets))))
+	for path, v := range restPaths() {
+		routes.Path(restBase + path).Handler(plumbing.Handler(a.operator(a.serve(v))))
+	}
 	routes.NotFoundHandler = plumbing.Handler(NotFound)
 	return routes
+}
+
+// restBase is before the paths of what manages documents.
+const restBase = "/cluster/restdb"
+
+// restPaths are the paths below restBase and what their methods do. None
+// matches what another does.
+func restPaths() map[string]verbs {
+	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
+	const database = "/databases/{db}"
+	const coll = database + "/collections/{coll}"
+	return map[string]verbs{
+		"/databases":                      {get: (*call).listDatabases, post: (*call).createDatabase},
+		database:                          {del: (*call).dropDatabase},
+		database + "/keys":                {get: (*call).listKeys, post: (*call).createKey},
+		database + "/keys/{key}":          {del: (*call).revokeKey},
+		database + "/keys/{key}/rotation": {post: (*call).rotateKey},
+		database + "/settings":            {get: (*call).listSettings},
+		database + "/settings/{name}":     {put: (*call).setSetting},
+		database + "/collections":         {get: (*call).listCollections, post: (*call).createCollection},
+		coll:                              {get: (*call).showCollection, del: (*call).dropCollection},
+		coll + "/schema":                  {get: (*call).showSchema, put: (*call).setSchema},
+		coll + "/roles":                   {get: (*call).showRoles, put: (*call).setRoles},
+		coll + "/indexes":                 {get: (*call).listIndexes, post: (*call).createIndex},
+		coll + "/indexes/{index}":         {del: (*call).dropIndex},
+		coll + "/documents":               {get: (*call).listDocuments, post: (*call).insertDocuments},
+	}
 }
 
 // NotFound is the handler of paths that nothing serves.
@@ -89,11 +124,13 @@ func Answer(w http.ResponseWriter, _ *http.Request, f web.Failure) {
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) error {
-	p, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // documents leave as they came
+	if err := enc.Encode(v); err != nil {
 		return errs.E(errs.Internal, "encode an answer: %w", err)
 	}
-	write(w, status, "application/json", append(p, '\n'))
+	write(w, status, "application/json", b.Bytes())
 	return nil
 }
 

@@ -51,13 +51,9 @@ type bucketPage struct {
 // after ?after=, ?limit= of them (100, at most 1000).
 func (a *api) buckets(w http.ResponseWriter, r *http.Request) error {
 	query := web.SplitPairs(r.URL.RawQuery)
-	limit := defaultPage
-	if text, ok := query.Lookup("limit"); ok {
-		n, err := strconv.ParseUint(text, 10, 31)
-		if err != nil || n == 0 || n > maxPage {
-			return errs.E(errs.Invalid, "limit is not a whole number between 1 and %d", maxPage)
-		}
-		limit = int(n)
+	limit, err := pageLimit(query)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.Wait)
 	defer cancel()
@@ -78,6 +74,19 @@ func (a *api) buckets(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Covey-Version", strconv.FormatUint(info.Version, 10))
 	return writeJSON(w, http.StatusOK, page)
+}
+
+// pageLimit reads ?limit=, which may be absent.
+func pageLimit(query web.Pairs) (int, error) {
+	text, ok := query.Lookup("limit")
+	if !ok {
+		return defaultPage, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil || n == 0 || n > maxPage {
+		return 0, errs.E(errs.Invalid, "limit is not a whole number between 1 and %d", maxPage)
+	}
+	return int(n), nil
 }
 
 func describe(i bucket.Info) bucketInfo {

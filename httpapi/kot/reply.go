@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/kv"
 )
 
@@ -37,7 +38,7 @@ func (q *request) reply(contentType []string, body []byte) error {
 		return nil
 	}
 	_, err := q.w.Write(body)
-	return clientGone(err)
+	return web.ClientGone(err)
 }
 
 // sentence answers an action.
@@ -45,15 +46,6 @@ func (q *request) sentence(text string) error { return q.reply(htmlType, []byte(
 
 // json answers data, which is compact already. It may append to text.
 func (q *request) json(text []byte) error { return q.reply(jsonType, append(text, '\n')) }
-
-// clientGone hides the error of a write to a client that left: there is nobody
-// to tell and nothing to repair.
-func clientGone(err error) error {
-	if err != nil {
-		return http.ErrAbortHandler
-	}
-	return nil
-}
 
 // achieved writes what a read was given.
 func (q *request) achieved(info kv.ReadInfo) {

@@ -6,19 +6,15 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/layer/bucket"
 )
 
-const (
-	// maxBuffered is how much of a list waits for its end, so that most lists
-	// are answered as one, with a length, or with an error's status.
-	maxBuffered = 1 << 20
-	// listTime bounds the work for one list, and with it how long the list pins
-	// a snapshot.
-	listTime = 5 * time.Minute
-)
+// listTime bounds the work for one list, and with it how long the list pins a
+// snapshot.
+const listTime = 5 * time.Minute
 
 // list serves GET and HEAD of a bucket.
 func (q *request) list() error {
@@ -32,14 +28,14 @@ func (q *request) list() error {
 	if query.Values {
 		need = bucket.ListValues
 	}
-	out := &listWriter{q: q, listing: listing{format: format, values: query.Values}}
+	out := newListWriter(q, listing{format: format, values: query.Values})
 	info, err := q.view(need, level, func(tx *kv.Tx, b *bucket.Bucket) error {
 		entries, err := b.List(ctx, query)
 		if err := q.first(err); err != nil {
 			return err
 		}
 		out.info = kv.ReadInfo{Version: tx.Version(), Consistency: level, Staleness: -1}
-		out.buf = out.open(out.buf)
+		out.Buf = out.open(out.Buf)
 		for e, err := range entries {
 			if err != nil {
 				return err
@@ -48,7 +44,7 @@ func (q *request) list() error {
 				return err
 			}
 		}
-		out.buf = out.close(out.buf)
+		out.Buf = out.close(out.Buf)
 		return nil
 	})
 	if err != nil {
@@ -93,58 +89,38 @@ func (q *request) count(name string, absent int) int {
 	return n
 }
 
-// listWriter answers a list: whole if it is short, in pieces if it is not. The
-// pieces go out from inside the View, which runs once, so that a list of any
-// length shows one state without being held in memory.
+// listWriter answers a list.
 type listWriter struct {
 	listing
-	q       *request
-	info    kv.ReadInfo // as known inside the View
-	buf     []byte
-	started bool
+	web.Pieces
+	q    *request
+	info kv.ReadInfo // as known inside the View
 }
 
-// add takes one entry. It reports false if no more are wanted: the headers of
-// a long list are the same however it goes on.
+func newListWriter(q *request, l listing) *listWriter {
+	w := &listWriter{listing: l, q: q}
+	w.Pieces = web.Pieces{W: q.w, R: q.r, Time: q.PieceTime, Begin: w.begin}
+	return w
+}
+
+// add takes one entry. It reports false if no more are wanted.
 func (l *listWriter) add(e bucket.Entry) (more bool, err error) {
-	l.buf = l.item(l.buf, e.Key, e.Value.Bytes(), e.Value.IsJSON())
-	if len(l.buf) < maxBuffered {
-		return true, nil
-	}
-	l.begin()
-	if l.q.r.Method == http.MethodHead {
-		return false, nil
-	}
-	return true, l.send()
+	l.Buf = l.item(l.Buf, e.Key, e.Value.Bytes(), e.Value.IsJSON())
+	return l.Flush()
 }
 
 // begin writes the headers of a list in pieces.
 func (l *listWriter) begin() {
-	if l.started {
-		return
-	}
-	l.started = true
 	l.q.achieved(l.info)
 	l.q.w.Header()["Content-Type"] = contentTypes[l.format]
 	l.q.w.WriteHeader(http.StatusOK)
 }
 
-func (l *listWriter) send() error {
-	// A writer without deadlines has no slow client to be protected from.
-	_ = http.NewResponseController(l.q.w).SetWriteDeadline(time.Now().Add(l.q.PieceTime))
-	_, err := l.q.w.Write(l.buf)
-	l.buf = l.buf[:0]
-	return clientGone(err)
-}
-
 // finish writes what is left.
 func (l *listWriter) finish(info kv.ReadInfo) error {
-	if !l.started {
-		l.q.achieved(info)
-		return l.q.reply(contentTypes[l.format], l.buf)
+	if l.Begun() {
+		return l.End()
 	}
-	if l.q.r.Method == http.MethodHead {
-		return nil
-	}
-	return l.send()
+	l.q.achieved(info)
+	return l.q.reply(contentTypes[l.format], l.Buf)
 }

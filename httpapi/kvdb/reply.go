@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/kv"
 )
 
@@ -17,22 +18,13 @@ func (q *request) reply(contentType []string, body []byte) error {
 		return nil
 	}
 	_, err := q.w.Write(body)
-	return clientGone(err)
+	return web.ClientGone(err)
 }
 
 // empty writes a success without a body.
 func (q *request) empty() error {
 	q.w.Header()["Content-Length"] = noContentSize
 	q.w.WriteHeader(http.StatusOK)
-	return nil
-}
-
-// clientGone hides the error of a write to a client that left: there is nobody
-// to tell and nothing to repair.
-func clientGone(err error) error {
-	if err != nil {
-		return http.ErrAbortHandler
-	}
 	return nil
 }
 

@@ -39,6 +39,7 @@ type Failure struct {
 	Fields    map[string]string // what is wrong with each field; may be nil
 	Allow     string            // value of the Allow header when Status is 405
 	RequestID string
+	Err       error // what failed, for an API whose contract shows more of some errors; never to be shown as it is
 }
 
 // methodError is a request with a method that its path does not serve.
@@ -67,7 +68,7 @@ func WithStatus(err error, status int) error { return &statusError{err, status} 
 // chain decides; a context that ended without one is a time-out of ours or a
 // client that left.
 func FailureOf(err error, requestID string) Failure {
-	f := Failure{RequestID: requestID}
+	f := Failure{RequestID: requestID, Err: err}
 	var known *errs.Error
 	var method *methodError
 	switch {

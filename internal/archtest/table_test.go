@@ -46,6 +46,9 @@ var rooms = map[string]room{
 	"layer/bucket":   {floor: floorLayers, imports: []string{"kv"}},
 	"layer/database": {floor: floorLayers, imports: []string{"kv"}},
 
+	"layer/collection":       {floor: floorLayers, imports: []string{"kv", "layer/collection/query"}},
+	"layer/collection/query": {floor: floorLayers},
+
 	"transport": {floor: floorPeers},
 	"cluster":   {floor: floorPeers},
 
@@ -68,10 +71,13 @@ var rooms = map[string]room{
 
 	"httpapi/kot": {floor: floorProtocols, imports: []string{"httpapi/web", "kv", "layer/database"}},
 
-	"httpapi/admin": {floor: floorProtocols, imports: []string{"cluster", "httpapi/web", "kv", "layer/bucket"}},
+	"httpapi/restdb": {floor: floorProtocols, imports: []string{"httpapi/web", "kv", "layer/collection", "layer/collection/query"}},
+
+	"httpapi/admin": {floor: floorProtocols, imports: []string{"cluster", "httpapi/web", "kv", "layer/bucket", "layer/collection"}},
 
 	"httpapi": {floor: floorDoors, imports: []string{
-		"httpapi/admin", "httpapi/kot", "httpapi/kvdb", "httpapi/web", "kv", "layer/bucket", "layer/database",
+		"httpapi/admin", "httpapi/kot", "httpapi/kvdb", "httpapi/restdb", "httpapi/web", "kv",
+		"layer/bucket", "layer/collection", "layer/database",
 	}},
 	"client": {floor: floorDoors},
 
@@ -85,7 +91,7 @@ var rooms = map[string]room{
 		"client", "cmd/covey/bench", "cmd/covey/config", "cmd/covey/demo", "cmd/covey/output", "cmd/covey/server",
 	}},
 	"cmd/covey/server": {floor: roof, imports: []string{
-		"cluster", "httpapi", "httpapi/kot", "httpapi/kvdb", "httpapi/web", "kv", "layer/bucket", "node", "node/raftlog",
+		"cluster", "httpapi", "httpapi/kot", "httpapi/kvdb", "httpapi/web", "kv", "layer/bucket", "layer/collection", "node", "node/raftlog",
 		"cmd/covey/config",
 	}},
 }
@@ -93,7 +99,8 @@ var rooms = map[string]room{
 // siblings are imports on one floor that are meant: a folder's own sub-packages
 // and the bridge to our log.
 var siblings = map[[2]string]bool{
-	{"node/raftlog", "node/logbridge"}: true,
+	{"node/raftlog", "node/logbridge"}:             true,
+	{"layer/collection", "layer/collection/query"}: true,
 }
 
 // everyone is what any package may import of ours. The test packages among the
@@ -131,6 +138,11 @@ var libraries = map[string][]string{
 	"github.com/hashicorp/memberlist":         {"cluster"},
 	"github.com/prometheus/client_golang":     {"store", "cluster", "transport", "node", "httpapi", "cmd"},
 	"github.com/gorilla/mux":                  {"httpapi"},
+	"github.com/tidwall/gjson":                {"layer/collection"},
+	"github.com/golang-jwt/jwt/v5":            {"layer/collection"},
+	"github.com/MicahParks/jwkset":            {"layer/collection"},
+	"github.com/MicahParks/keyfunc/v3":        {"layer/collection"},
+	"code.dny.dev/ssrf":                       {"layer/collection"},
 	"github.com/klauspost/compress":           {"layer"},
 	"golang.org/x/crypto":                     {"internal"},
 	"golang.org/x/sync":                       {"node", "httpapi"},

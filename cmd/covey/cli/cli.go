@@ -48,6 +48,7 @@ const (
 
 	envKOTPassword   = config.Prefix + "KOT_PASSWORD"
 	envEncryptionKey = config.Prefix + "ENCRYPTION_KEY"
+	envRestDBKey     = config.Prefix + "RESTDB_KEY"
 )
 
 // Args returns the arguments of a process from its name and what follows. A
@@ -79,7 +80,7 @@ func Main(ctx context.Context, args []string, env Env) int {
 func (a *app) newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "covey",
-		Short: "A replicated key-value backend in one binary",
+		Short: "A replicated backend for keys and documents in one binary",
 		Long: `Covey keeps one ordered, transactional store on three or more nodes and serves
 it over HTTP: any node answers any request.
 
@@ -102,7 +103,7 @@ wins over a variable, a variable over the file.`,
 	p.StringVarP(&a.format, "output", "o", "", "`format`: table, json, jsonl, yaml, raw or plain (default table on a terminal, else plain)")
 	root.AddCommand(
 		a.newServe(), a.newDev(), a.newDemo(), a.newKOT(), a.newCluster(),
-		a.newBucket(), a.newKey(), a.newDB(), a.newBench(), a.newVersion(),
+		a.newBucket(), a.newKey(), a.newDB(), a.newRestDB(), a.newCollection(), a.newBench(), a.newVersion(),
 	)
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
@@ -146,7 +147,7 @@ func takes(least, most int) cobra.PositionalArgs {
 
 // configure fills the flags of cmd from the environment and the file.
 func (a *app) configure(cmd *cobra.Command, _ []string) error {
-	for _, name := range config.UnknownVariables(a.env.Environ, a.settings(), []string{envConfig, envRootKey, envKey, envKOTPassword, envEncryptionKey}) {
+	for _, name := range config.UnknownVariables(a.env.Environ, a.settings(), []string{envConfig, envRootKey, envKey, envKOTPassword, envEncryptionKey, envRestDBKey}) {
 		a.note("the variable %s is not known and has no effect", name)
 	}
 	return a.fill(cmd.Flags())

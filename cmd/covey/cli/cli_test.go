@@ -23,8 +23,10 @@ import (
 	"github.com/coveydb/covey/cluster"
 	"github.com/coveydb/covey/httpapi"
 	"github.com/coveydb/covey/internal/auth"
+	"github.com/coveydb/covey/internal/seal"
 	"github.com/coveydb/covey/kv/kvtest"
 	"github.com/coveydb/covey/layer/bucket"
+	"github.com/coveydb/covey/layer/collection"
 )
 
 const (
@@ -37,6 +39,7 @@ type world struct {
 	t      *testing.T
 	url    string
 	store  *kvtest.Store
+	docs   *collection.Store
 	status cluster.Status
 }
 
@@ -45,7 +48,7 @@ func (w *world) Checks(context.Context) []cluster.Check         { return nil }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, store: kvtest.New(t)}
+	w := &world{t: t, store: kvtest.New(t), docs: collection.New(collection.Config{Keyring: newKeyring(t)})}
 	root := auth.NewRootKey(rootKey)
 	buckets, err := bucket.New(bucket.Config{Root: root})
 	if err != nil {
@@ -54,7 +57,8 @@ func newWorld(t *testing.T) *world {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s := httptest.NewServer(httpapi.New(httpapi.Config{
-		Cluster: w, DB: w.store.DB, Buckets: buckets, Registry: reg, Root: root, KOT: httpapi.KOT{Password: auth.NewRootKey(kotPassword)}, Wait: 100 * time.Millisecond,
+		Cluster: w, DB: w.store.DB, Buckets: buckets, Collections: w.docs, Registry: reg, Root: root,
+		KOT: httpapi.KOT{Password: auth.NewRootKey(kotPassword)}, Wait: 5 * time.Second,
 	}))
 	t.Cleanup(s.Close)
 	w.url = s.URL
@@ -66,6 +70,19 @@ func newWorld(t *testing.T) *world {
 		},
 	}
 	return w
+}
+
+func newKeyring(t *testing.T) *seal.Keyring {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "keyring.json")
+	if _, err := seal.Create(path); err != nil {
+		t.Fatal(err)
+	}
+	k, err := seal.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
 }
 
 // outcome is what a command line left behind.

@@ -24,15 +24,15 @@ const devStart = 30 * time.Second
 type devFlags struct {
 	dataDir, addr, level, format string
 	kotPasswordFile              string
-	memory                       bool
+	memory, allowPrivate         bool
 }
 
 func (a *app) newDev() *cobra.Command {
 	var f devFlags
 	cmd := &cobra.Command{
 		Use: "dev", Short: "Run a single node on this machine, ready to use", Args: takes(0, 0),
-		Long: `Run a single node on loopback, ready to use. Its data, root key and keyring are
-kept in a folder, or forgotten at the end with --memory.`,
+		Long: `Run a single node on loopback, ready to use. Its data, its keys and its keyring
+are kept in a folder, or forgotten at the end with --memory.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.dev(cmd.Context(), &f) },
 	}
 	fs := cmd.Flags()
@@ -40,6 +40,7 @@ kept in a folder, or forgotten at the end with --memory.`,
 	fs.StringVar(&f.addr, "http-addr", "127.0.0.1:8700", "`host:port` on loopback")
 	fs.StringVar(&f.kotPasswordFile, "kot-password-file", "", "`file` with the password of the KOT API, which is off without; or the password itself in "+envKOTPassword)
 	fs.BoolVar(&f.memory, "memory", false, "keep nothing: use a temporary folder, in memory where the system has one")
+	fs.BoolVar(&f.allowPrivate, "webhook-allow-private", false, "calls to the outside, such as for a JWKS, may be plain HTTP and go to private addresses")
 	fs.StringVar(&f.level, "log-level", "warn", "debug, info, warn or error")
 	fs.StringVar(&f.format, "log-format", "auto", "text, json, or auto: text on a terminal, else json")
 	config.CallOnly(fs, "memory")
@@ -69,7 +70,8 @@ func (a *app) dev(ctx context.Context, f *devFlags) (err error) {
 	s, err := server.Open(ctx, server.Config{
 		ID: "dev", DataDir: filepath.Join(dir, "node"), Release: a.env.Version,
 		HTTPAddr: f.addr, PeerAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0", BootstrapExpect: 1,
-		RootKey: keys.root, KeyringFile: keys.keyring, KOT: server.KOT{Password: password}, Log: log,
+		RootKey: keys.root.text, KeyringFile: keys.keyring, KOT: server.KOT{Password: password}, RestDB: server.RestDB{Key: keys.rest.text},
+		AllowPrivate: f.allowPrivate, Log: log,
 	})
 	if err != nil {
 		return err
@@ -97,22 +99,28 @@ func (a *app) dev(ctx context.Context, f *devFlags) (err error) {
 	return <-done
 }
 
-// welcome says how to use the node. The root key is shown when it was made,
-// never again.
+// welcome says how to use the node. A key is shown when it was made, never
+// again.
 func (a *app) welcome(url, dir string, keys devKeys) {
 	out := a.env.Stdout
 	fmt.Fprintf(out, "Covey serves on %s, data in %s.\n", url, dir)
-	if keys.fresh {
-		fmt.Fprintf(out, "Root key, shown this once and kept in %s:\n  %s\n", keys.path, keys.root)
+	if keys.root.fresh {
+		fmt.Fprintf(out, "Root key, shown this once and kept in %s:\n  %s\n", keys.root.path, keys.root.text)
+	}
+	if keys.rest.fresh {
+		fmt.Fprintf(out, "RestDB key, shown this once and kept in %s:\n  %s\n", keys.rest.path, keys.rest.text)
 	}
 	fmt.Fprintf(out, "\nPaste into another terminal:\n\n")
+	restKey := fmt.Sprintf(`-H "x-apikey: $(cat '%s')"`, keys.rest.path)
 	for _, line := range []string{
 		fmt.Sprintf("B=%s/$(curl -s -X POST %s/)", url, url),
 		"curl -X PUT -d world $B/hello",
 		`curl -w '\n' $B/hello`,
 		`curl -w '\n' -X PATCH -d +1 $B/hits`,
 		`curl -w '\n' "$B/?values=true&format=json"`,
-		fmt.Sprintf(`curl -w '\n' -H "Authorization: Bearer $(cat '%s')" %s/cluster/status`, keys.path, url),
+		fmt.Sprintf(`curl -w '\n' %s -H 'Content-Type: application/json' -d '{"name":"Ada"}' %s/rest/people`, restKey, url),
+		fmt.Sprintf(`curl -w '\n' %s -g '%s/rest/people?q={"name":"Ada"}'`, restKey, url),
+		fmt.Sprintf(`curl -w '\n' -H "Authorization: Bearer $(cat '%s')" %s/cluster/status`, keys.root.path, url),
 	} {
 		fmt.Fprintf(out, "  %s\n", line)
 	}
@@ -131,10 +139,14 @@ func memoryFolder() (string, error) {
 
 // devKeys are the secrets in dev's folder.
 type devKeys struct {
-	root    string // the root key
-	path    string // its file
-	keyring string // the keyring's file
-	fresh   bool   // the root key was made just now
+	root, rest devKey // of the cluster, of the RestDB API's default database
+	keyring    string // the keyring's file
+}
+
+// devKey is one key in a file of its own.
+type devKey struct {
+	text, path string
+	fresh      bool // it was made just now
 }
 
 // prepareKeys makes the folder with its keys, or reads those that are there.
@@ -146,16 +158,25 @@ func prepareKeys(dir string) (devKeys, error) {
 	if err != nil {
 		return devKeys{}, err
 	}
-	k := devKeys{path: filepath.Join(dir, "root.key"), keyring: filepath.Join(dir, "keyring.json")}
+	k := devKeys{keyring: filepath.Join(dir, "keyring.json")}
 	if _, err := os.Stat(k.keyring); errors.Is(err, os.ErrNotExist) {
 		if _, err := seal.Create(k.keyring); err != nil {
 			return devKeys{}, err
 		}
 	}
-	if _, err := os.Stat(k.path); errors.Is(err, os.ErrNotExist) {
-		k.root, k.fresh = auth.GenerateKey(), true
-		return k, os.WriteFile(k.path, []byte(k.root+"\n"), 0o600)
+	if k.root, err = prepareKey(filepath.Join(dir, "root.key")); err != nil {
+		return devKeys{}, err
 	}
-	k.root, err = readSecret("data-dir", k.path)
+	k.rest, err = prepareKey(filepath.Join(dir, "restdb.key"))
+	return k, err
+}
+
+func prepareKey(path string) (k devKey, err error) {
+	k.path = path
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		k.text, k.fresh = auth.GenerateKey(), true
+		return k, os.WriteFile(path, []byte(k.text+"\n"), 0o600)
+	}
+	k.text, err = readSecret("data-dir", path)
 	return k, err
 }

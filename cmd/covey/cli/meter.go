@@ -66,7 +66,11 @@ func (m *meter) run(every time.Duration) {
 // line says what is done after so long.
 func (m *meter) line(elapsed time.Duration) string {
 	count, size := m.count.Load(), m.bytes.Load()
-	text := fmt.Sprintf("%d %s, %s, %.0f/s", count, m.what, byteText(size), float64(count)/elapsed.Seconds())
+	text := fmt.Sprintf("%d %s, ", count, m.what)
+	if size > 0 || count == 0 { // not all that is counted has a size
+		text += byteText(size) + ", "
+	}
+	text += fmt.Sprintf("%.0f/s", float64(count)/elapsed.Seconds())
 	if m.total > 0 && size > 0 {
 		left := time.Duration(float64(elapsed) * float64(max(m.total-size, 0)) / float64(size))
 		text += fmt.Sprintf(", %v left", left.Round(time.Second))

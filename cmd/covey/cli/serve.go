@@ -23,6 +23,7 @@ type serveFlags struct {
 	server.Config
 	rootKeyFile     string
 	kotPasswordFile string
+	restKeyFile     string
 	logLevel        string
 	logFormat       string
 	stopWithStdin   bool
@@ -56,6 +57,10 @@ func (f *serveFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.KOT.Addr, "kot-addr", "", "`host:port` that serves the KOT API alone, besides --http-addr")
 	fs.StringVar(&f.KOT.Restricted, "kot-restricted", "", "`endpoints` of the KOT API to close, comma-separated: \"set, delete\"")
 	fs.StringVar(&f.KOT.RateLimit, "kot-rate-limit", "off", "of the KOT API, for each endpoint and client address: off, document, or `limits` such as \"5 per hour, 1 per minute\"")
+	fs.StringVar(&f.restKeyFile, "restdb-key-file", "", "`file` with a full-access key of the RestDB API's default database; or the key itself in "+envRestDBKey)
+	fs.StringVar(&f.RestDB.RateLimit, "restdb-rate-limit", "off", "of the RestDB API, for each client address: off, or `limits` such as \"1000 per hour, 50 per second\"")
+	fs.StringVar(&f.RestDB.AutoCreate, "restdb-auto-create", "on", "whether the first document makes a collection: on, or off")
+	fs.BoolVar(&f.AllowPrivate, "webhook-allow-private", false, "calls to the outside, such as for a JWKS, may be plain HTTP and go to private addresses")
 	fs.StringVar(&f.TrustedProxies, "trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For counts, comma-separated")
 	fs.StringVar(&f.PprofAddr, "pprof-addr", "", "`host:port` on loopback for Go's profiles (default none)")
 	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -108,6 +113,9 @@ func (a *app) serve(ctx context.Context, f *serveFlags, ready func(*server.Serve
 		return err
 	}
 	if f.KOT.Password, err = a.secret("kot-password-file", f.kotPasswordFile, envKOTPassword); err != nil {
+		return err
+	}
+	if f.RestDB.Key, err = a.secret("restdb-key-file", f.restKeyFile, envRestDBKey); err != nil {
 		return err
 	}
 	f.Release, f.Log = a.env.Version, log

@@ -140,6 +140,7 @@ func children(cfg *Config, dir string, at []addresses) []*child {
 			"--http-addr", a.http, "--peer-addr", a.peer, "--gossip-addr", a.gossip,
 			"--bootstrap-expect", fmt.Sprint(len(at)), "--join", strings.Join(seeds, ","),
 			"--root-key-file", filepath.Join(dir, rootKeyFile), "--keyring-file", filepath.Join(dir, keyringFile),
+			"--restdb-key-file", filepath.Join(dir, restKeyFile),
 			"--log-format", "text", "--" + StopWithStdin,
 		}
 		out[i] = &child{

@@ -19,6 +19,7 @@ import (
 // Names of the files in the demo's folder, beside one folder and one log a node.
 const (
 	rootKeyFile = "root.key"
+	restKeyFile = "restdb.key"
 	keyringFile = "keyring.json"
 )
 
@@ -44,13 +45,14 @@ type Config struct {
 
 // demo is a cluster under way. Only the goroutine of Run touches it.
 type demo struct {
-	cfg    Config
-	dir    string
-	nodes  []*child
-	pids   map[string]int // of the running processes, by node id
-	client *client.Client
-	screen screen
-	newKey string // the root key, if this start made it
+	cfg        Config
+	dir        string
+	nodes      []*child
+	pids       map[string]int // of the running processes, by node id
+	client     *client.Client
+	screen     screen
+	newKey     string // the root key, if this start made it
+	newRestKey string // that of the RestDB API, likewise
 }
 
 // Run starts the cluster and shows its status until ctx ends; then it stops
@@ -98,7 +100,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	return err
 }
 
-// prepareFolder makes the folder with the root key and the keyring, or accepts
+// prepareFolder makes the folder with the keys and the keyring, or accepts
 // the one of an earlier run.
 func (d *demo) prepareFolder() error {
 	dir := d.cfg.DataDir
@@ -119,13 +121,18 @@ func (d *demo) prepareFolder() error {
 	if _, err := os.Stat(filepath.Join(dir, fmt.Sprintf("n%d", d.cfg.Nodes+1))); err == nil {
 		return fmt.Errorf("%s holds a cluster of more than %d nodes; give the same --nodes as before, or another --data-dir", dir, d.cfg.Nodes)
 	}
-	key := auth.GenerateKey()
-	made, err := createOnce(filepath.Join(dir, rootKeyFile), key+"\n")
-	if err != nil {
-		return err
-	}
-	if made {
-		d.newKey = key
+	for _, k := range []struct {
+		file string
+		to   *string
+	}{{rootKeyFile, &d.newKey}, {restKeyFile, &d.newRestKey}} {
+		key := auth.GenerateKey()
+		made, err := createOnce(filepath.Join(dir, k.file), key+"\n")
+		if err != nil {
+			return err
+		}
+		if made {
+			*k.to = key
+		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, keyringFile)); err == nil {
 		return nil

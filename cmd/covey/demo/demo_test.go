@@ -39,7 +39,7 @@ func serveFake(args []string) int {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	id, addr, join := fs.String("id", "", ""), fs.String("http-addr", "", ""), fs.String("join", "", "")
 	dir, key := fs.String("data-dir", "", ""), fs.String("root-key-file", "", "")
-	for _, name := range []string{"peer-addr", "gossip-addr", "bootstrap-expect", "keyring-file", "log-format"} {
+	for _, name := range []string{"peer-addr", "gossip-addr", "bootstrap-expect", "keyring-file", "restdb-key-file", "log-format"} {
 		fs.String(name, "", "")
 	}
 	stdin, broken := fs.Bool(StopWithStdin, false, ""), fs.Bool("broken", false, "")

@@ -74,6 +74,10 @@ func (d *demo) welcome(ctx context.Context) string {
 	if d.newKey != "" {
 		fmt.Fprintf(&b, "\nRoot key, shown this once and kept in %s:\n  %s\n", filepath.Join(d.dir, rootKeyFile), d.newKey)
 	}
+	if d.newRestKey != "" {
+		fmt.Fprintf(&b, "\nRestDB key, shown this once and kept in %s:\n  %s\n", filepath.Join(d.dir, restKeyFile), d.newRestKey)
+	}
+	restKey := fmt.Sprintf(`-H "x-apikey: $(cat %s)"`, shellQuote(filepath.Join(d.dir, restKeyFile)))
 	url := func(i int) string { return d.nodes[i%len(d.nodes)].url() }
 	fmt.Fprintf(&b, "\nPaste into another terminal:\n\n")
 	for _, l := range []struct{ line, note string }{
@@ -82,6 +86,8 @@ func (d *demo) welcome(ctx context.Context) string {
 		{fmt.Sprintf("curl -w '\\n' -X PATCH -d +1 %s/%s/hits", url(2), bucketID), "count, as often as you like"},
 		{fmt.Sprintf("curl -X PUT -d soon-gone '%s/%s/flash?ttl=10'", url(0), bucketID), "a key for ten seconds"},
 		{fmt.Sprintf("curl -w '\\n' '%s/%s/?values=true&format=json'", url(1), bucketID), "list all"},
+		{fmt.Sprintf(`curl -w '\n' %s -d name=Ada %s/rest/people`, restKey, url(0)), "store a document"},
+		{fmt.Sprintf(`curl -w '\n' %s -g '%s/rest/people?q={"name":"Ada"}'`, restKey, url(1)), "find it"},
 		{fmt.Sprintf(`curl -w '\n' -H "Authorization: Bearer $(cat %s)" %s/cluster/status`, shellQuote(filepath.Join(d.dir, rootKeyFile)), url(2)), "how the cluster is"},
 	} {
 		fmt.Fprintf(&b, "  %-74s # %s\n", l.line, l.note)

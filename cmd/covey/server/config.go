@@ -14,6 +14,7 @@ import (
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/seal"
+	"github.com/coveydb/covey/layer/collection"
 	"github.com/coveydb/covey/node/raftlog"
 )
 
@@ -53,7 +54,9 @@ type Config struct {
 	KVdbMaxValue   int    // bytes; 0 = the documented limit
 	KVdbCreate     string // open or root
 	KOT            KOT
+	RestDB         RestDB
 	TrustedProxies string // networks, comma-separated
+	AllowPrivate   bool   // calls to the outside may be plain and go to private addresses
 
 	PprofAddr string // host:port on loopback; "" = no profiles are served
 	Log       *slog.Logger
@@ -67,6 +70,13 @@ type KOT struct {
 	RateLimit  string // off, document, or limits
 }
 
+// RestDB is what an operator decides about the RestDB API.
+type RestDB struct {
+	Key        string // with full access to the default database; "" = only keys that were created
+	RateLimit  string // off, or limits
+	AutoCreate string // on or off: whether a full-access key's first document makes a collection
+}
+
 // A ConfigError is a configuration that was refused before anything was opened.
 type ConfigError struct{ err error }
 
@@ -76,8 +86,12 @@ func (e *ConfigError) Error() string { return e.err.Error() }
 // Unwrap returns the cause.
 func (e *ConfigError) Unwrap() error { return e.err }
 
-// minRootKey is the least length of a root key: who holds it may do everything.
-const minRootKey = 16
+// Least lengths of keys: who holds one may do everything, or everything with a
+// database.
+const (
+	minRootKey = 16
+	minRestKey = 16
+)
 
 // parsed is what Config's texts and files mean.
 type parsed struct {
@@ -88,6 +102,8 @@ type parsed struct {
 	httpTLS   *certificate // nil = plain HTTP
 	limits    web.Limits
 	kot       httpapi.KOT
+	restdb    collection.Config
+	restLimit web.Limits
 	proxies   web.Proxies
 }
 
@@ -132,6 +148,10 @@ func (c *Config) parse() (*parsed, error) {
 			return nil, errs.E(errs.KindOf(err), "--keyring-file: %w", err)
 		}
 	}
+	if p.restdb, p.restLimit, err = c.RestDB.parse(); err != nil {
+		return nil, err
+	}
+	p.restdb.Keyring, p.restdb.AllowPrivate = p.keyring, c.AllowPrivate
 	if p.gossipKey, err = readGossipKey(c.GossipKeyFile); err != nil {
 		return nil, err
 	}
@@ -165,6 +185,24 @@ func (k KOT) parse() (httpapi.KOT, error) {
 		return p, errs.E(errs.Invalid, "--kot-rate-limit: %w", err)
 	}
 	return p, nil
+}
+
+func (r RestDB) parse() (conf collection.Config, limits web.Limits, err error) {
+	if n := len(r.Key); n > 0 && n < minRestKey || strings.ContainsAny(r.Key, " \t") {
+		return conf, nil, errs.E(errs.Invalid, "--restdb-key-file: the key has %d characters, at least %d without blanks are needed: openssl rand -hex 24 makes one", n, minRestKey)
+	}
+	conf.DefaultKey = auth.NewRootKey(r.Key)
+	switch r.AutoCreate {
+	case "", "on":
+	case "off":
+		conf.NoAutoCreate = true
+	default:
+		return conf, nil, errs.E(errs.Invalid, "--restdb-auto-create %q: it is on or off", r.AutoCreate)
+	}
+	if limits, err = web.ParseLimits(r.RateLimit, ""); err != nil { // its document names no numbers
+		return conf, nil, errs.E(errs.Invalid, "--restdb-rate-limit: %w", err)
+	}
+	return conf, limits, nil
 }
 
 // checkExposure refuses to listen for peers beyond this machine without

@@ -19,6 +19,7 @@ import (
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/layer/bucket"
+	"github.com/coveydb/covey/layer/collection"
 	"github.com/coveydb/covey/node"
 )
 
@@ -27,10 +28,11 @@ const stopTime = 10 * time.Second
 
 // Server is one node that serves clients.
 type Server struct {
-	cfg   Config
-	node  *node.Node
-	cert  *certificate // nil for plain HTTP
-	doors []*door      // the first one is that of all APIs
+	cfg     Config
+	node    *node.Node
+	builder collection.Builder // of indexes, while the node leads
+	cert    *certificate       // nil for plain HTTP
+	doors   []*door            // the first one is that of all APIs
 }
 
 // door is one port for HTTP.
@@ -80,9 +82,11 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.closeListeners())
 	}
+	db, collections := kv.New(s.node), collection.New(p.restdb)
+	s.builder = collection.Builder{DB: db, Store: collections, Leads: s.node.IsLeader, Log: cfg.Log}
 	apis := httpapi.New(httpapi.Config{
-		Cluster: s.node, DB: kv.New(s.node), Buckets: buckets, Registry: registry, Root: root,
-		KVdbRateLimits: p.limits, KOT: p.kot, Proxies: p.proxies, Log: cfg.Log,
+		Cluster: s.node, DB: db, Buckets: buckets, Collections: collections, Registry: registry, Root: root,
+		KVdbRateLimits: p.limits, KOT: p.kot, RestDBRateLimits: p.restLimit, Proxies: p.proxies, Log: cfg.Log,
 	})
 	s.mount(apis)
 	return s, nil
@@ -200,6 +204,7 @@ func (s *Server) Run(ctx context.Context) error {
 			failed[i] = d.http.Serve(serve, d.listener)
 		})
 	}
+	wg.Go(func() { s.builder.Run(serve) })
 	s.announce()
 	select {
 	case <-serve.Done():
