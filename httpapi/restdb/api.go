@@ -80,6 +80,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 		preflight(w, r)
 		return nil
 	}
+	admit(w, r, true)
 	if err := a.limit(w, r); err != nil {
 		return err
 	}

@@ -35,17 +35,19 @@ func preflight(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// admit lets the page that asked read the answer, if the door said so. It is
-// called for every run of a transaction, and the last one counts.
-func (q *request) admit(readable bool) {
-	h := q.w.Header()
-	if !readable || q.caller.Origin == "" {
+// admit says whether the page that asked may read the answer. Until the door has
+// judged the origin it may: what is answered before holds nothing but the
+// reason why there is no answer, and a page has to know that.
+func admit(w http.ResponseWriter, r *http.Request, readable bool) {
+	h := w.Header()
+	origin := r.Header["Origin"]
+	if !readable || len(origin) != 1 {
 		delete(h, "Access-Control-Allow-Origin")
 		delete(h, "Access-Control-Allow-Credentials")
 		delete(h, "Access-Control-Expose-Headers")
 		return
 	}
-	h["Access-Control-Allow-Origin"] = []string{q.caller.Origin}
+	h["Access-Control-Allow-Origin"] = origin
 	h["Access-Control-Allow-Credentials"] = isTrue
 	h["Access-Control-Expose-Headers"] = exposeHeaders
 }

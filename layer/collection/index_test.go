@@ -279,3 +279,16 @@ func TestClearClearsIndexes(t *testing.T) {
 	w.insert("items", `{"a":1}`)
 	w.checkEntries(t, "items")
 }
+
+// Two conditions on an array may be met by two members, so neither narrows the
+// other's entries.
+func TestTwoMembersMeetTwoConditions(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.insert("items", `{"a":[1,10]}`)
+	w.indexed("items", "a")
+	for _, q := range []string{`{"a":{"$gt":3,"$lt":5}}`, `{"$and":[{"a":1},{"a":10}]}`} {
+		if got, explain, err := w.selectAll("items", specOf(t, q, "", 0, -1), true); err != nil || got.Total != 1 || len(got.IDs) != 1 {
+			t.Errorf("%s: %+v, %v, %s", q, got, err, explain)
+		}
+	}
+}

@@ -58,7 +58,7 @@ func newWorld(t *testing.T) *world {
 	reg.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s := httptest.NewServer(httpapi.New(httpapi.Config{
 		Cluster: w, DB: w.store.DB, Buckets: buckets, Collections: w.docs, Registry: reg, Root: root,
-		KOT: httpapi.KOT{Password: auth.NewRootKey(kotPassword)}, Wait: 5 * time.Second,
+		KOT: httpapi.KOT{Password: auth.NewRootKey(kotPassword)}, Wait: 10 * time.Second,
 	}))
 	t.Cleanup(s.Close)
 	w.url = s.URL

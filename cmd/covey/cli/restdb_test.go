@@ -22,7 +22,7 @@ import (
 // asRoot runs a command line with the root key.
 func (w *world) asRoot(args ...string) outcome {
 	w.t.Helper()
-	return w.runIn("", []string{envRootKey + "=" + rootKey}, args...)
+	return w.runIn("", []string{envRootKey + "=" + rootKey, "COVEY_TIMEOUT=30s"}, args...) // a batch takes long with the race detector
 }
 
 // step is one command line and what has to come of it.
