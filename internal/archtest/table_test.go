@@ -140,8 +140,6 @@ var libraries = map[string][]string{
 	"github.com/gorilla/mux":                  {"httpapi"},
 	"github.com/tidwall/gjson":                {"layer/collection"},
 	"github.com/golang-jwt/jwt/v5":            {"layer/collection"},
-	"github.com/MicahParks/jwkset":            {"layer/collection"},
-	"github.com/MicahParks/keyfunc/v3":        {"layer/collection"},
 	"code.dny.dev/ssrf":                       {"layer/collection"},
 	"github.com/klauspost/compress":           {"layer"},
 	"golang.org/x/crypto":                     {"internal"},

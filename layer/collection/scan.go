@@ -166,7 +166,6 @@ type runner struct {
 	yield func(candidate, error) bool
 
 	head  []byte // of the keys of the run
-	whole bool   // the head is all values, so that the ids follow it
 	exact bool   // the documents of the run are equal in the sort, ids decide
 	ids   []OID
 }
