@@ -21,6 +21,10 @@ type Batch struct {
 	p    *pebble.Batch
 	err  error // the first write that failed; Commit returns it
 	done bool  // committed
+
+	views  int              // calls of View so far
+	prober *pebble.Iterator // nil: not needed yet
+	probed int              // the batch's length when the prober last looked
 }
 
 var _ Reader = (*Batch)(nil)
@@ -54,12 +58,54 @@ func (b *Batch) Get(key []byte) (value []byte, ok bool, err error) {
 	return get(b.p, b.gen.dir, key)
 }
 
-// View implements Reader. fn must not write to the batch.
+// View implements Reader. fn must not write to the batch. Beneath the batch's own
+// writes it may see the store as it was at an earlier View.
 func (b *Batch) View(key []byte, fn func(value []byte) error) (ok bool, err error) {
 	if err := b.usable(); err != nil {
 		return false, err
 	}
+	if b.views++; b.views > probeAfter {
+		return b.probe(key, fn)
+	}
 	return view(b.p, b.gen.dir, key, fn)
+}
+
+// probeAfter is how many keys a batch looks up one by one. Who reads more before
+// it writes mostly finds nothing: it fills an index, say.
+const probeAfter = 8
+
+// probe is view for keys that are mostly not there: Pebble's Get does not ask
+// the filters of the lowest level, where nine tenths of the data are, and so
+// reads a block from the disk for each key that is new.
+func (b *Batch) probe(key []byte, fn func(value []byte) error) (ok bool, err error) {
+	options := pebble.IterOptions{UseL6Filters: true}
+	switch {
+	case b.prober == nil:
+		if b.prober, err = b.p.NewIter(&options); err != nil {
+			return false, wrap("get", b.gen.dir, err)
+		}
+	case b.probed != b.p.Len():
+		b.prober.SetOptions(&options) // lets it see what was written since
+	}
+	b.probed = b.p.Len()
+	if !b.prober.SeekPrefixGE(key) {
+		return false, wrap("get", b.gen.dir, b.prober.Error())
+	}
+	value, err := b.prober.ValueAndErr()
+	if err != nil {
+		return false, wrap("get", b.gen.dir, err)
+	}
+	return true, fn(value)
+}
+
+// stopProbing gives up the prober, if there is one.
+func (b *Batch) stopProbing() error {
+	if b.prober == nil {
+		return nil
+	}
+	err := b.prober.Close()
+	b.prober, b.views = nil, 0
+	return wrap("get", b.gen.dir, err)
 }
 
 // Scan implements Reader.
@@ -183,6 +229,9 @@ func (b *Batch) Commit() error {
 		b.done = true
 		return nil
 	}
+	if err := b.stopProbing(); err != nil {
+		return err
+	}
 	if err := b.gen.health.admit(b.gen.p, memory(b.p)); err != nil {
 		return err
 	}
@@ -214,7 +263,10 @@ func (b *Batch) Close() error {
 	if b.p == nil {
 		return nil
 	}
-	err := wrap("close batch", b.gen.dir, b.p.Close())
+	err := b.stopProbing()
+	if cerr := wrap("close batch", b.gen.dir, b.p.Close()); err == nil {
+		err = cerr
+	}
 	b.p = nil
 	b.db.release(b.gen)
 	return err
