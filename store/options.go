@@ -17,7 +17,7 @@ import (
 const formatVersion = pebble.FormatTableFormatV6
 
 const (
-	defaultCacheBytes    = 64 << 20
+	defaultCacheBytes    = 256 << 20
 	defaultMemTableBytes = 64 << 20
 	minMemTableBytes     = 64 << 10
 	maxMemTableBytes     = 1 << 30
@@ -49,7 +49,8 @@ type Options struct {
 	// error level. Nil is slog.Default.
 	Logger *slog.Logger
 
-	// CacheBytes is the size of the block cache. 0 is 64 MiB.
+	// CacheBytes is the size of the block cache. 0 is 256 MiB. Filters of large
+	// tables are blocks of over a megabyte, and a cache of a few of them thrashes.
 	CacheBytes int64
 
 	// MemTableBytes is the size at which a memtable is flushed, between 64 KiB
