@@ -258,6 +258,7 @@ func TestUsers(t *testing.T) {
 		t.Errorf("POST by a user: %d %s", a.code, a.body)
 	}
 	w.fails(403, "Forbidden", w.do("DELETE", "/rest/people/*?q={}", "", ann))
+	w.fails(403, "Forbidden", w.do("GET", "/rest/people?explain=true", "", ann)) // it would count what is private
 	w.fails(403, "Forbidden", w.do("GET", "/rest/users", "", ann))
 	w.fails(403, "Forbidden", w.do("POST", "/auth/jwt", `{"secret":"app.key"}`, ann))
 	w.fails(403, "Forbidden", w.do("GET", "/rest/people", "", token("out@example.com")))

@@ -91,6 +91,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	query := web.SplitPairs(r.URL.RawQuery)
 	q := &request{api: a, w: w, r: r, target: t, query: query, method: r.Method, at: a.Now()}
 	q.override()
+	q.idempotency()
 	q.identify()
 	if err := q.verify(); err != nil {
 		return err

@@ -34,6 +34,7 @@ func (q *request) content() (content, error) {
 	}
 	c, err := parseContent(q.r.Header.Get("Content-Type"), body)
 	q.note(err)
+	q.once.content(c)
 	return c, nil
 }
 

@@ -36,6 +36,9 @@ func (q *request) removeMany() error {
 	}
 	ids, err := parseIDs(text)
 	q.note(err)
+	if q.once.key != "" && len(ids) > maxMarks {
+		q.note(errs.E(errs.Invalid, "under an Idempotency-Key a deletion is of %d ids at most", maxMarks))
+	}
 	return q.removeIDs(ids)
 }
 
@@ -63,30 +66,42 @@ func (q *request) removeIDs(ids []collection.OID) error {
 	ctx, cancel := q.patience()
 	defer cancel()
 	var deleted []collection.OID
-	res, err := q.update(ctx, nil, func(_ *kv.Tx, s *collection.Session) error {
+	res, err := q.update(ctx, func(tx *kv.Tx, s *collection.Session) error {
 		c, err := q.open(s, q.collection, collection.Delete)
 		if err != nil {
 			return err
 		}
 		deleted, err = c.Delete(ids)
+		if err == nil && q.once.key != "" {
+			tx.Reply(mark(ids, deleted))
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	if res.Duplicate {
+		if deleted, err = marked(ids, res.Reply); err != nil {
+			return err
+		}
+	}
 	q.wrote(res)
-	return q.removed(deleted)
+	return q.removed(deleted, len(deleted))
 }
 
 // removal is a deletion by query. What one commit holds is one commit; more is
-// several, each atomic, in the order of ids.
+// several, each atomic, in the order of ids. Under an Idempotency-Key, whose
+// repeat would begin anew after some of them, it is one or none.
 type removal struct {
 	q       *request
 	spec    *query.Spec
 	size    int // documents that one commit deletes
 	deleted []collection.OID
+	first   *recollection // what a repeat knows of the first try instead
 	more    bool
 }
+
+var errSeveral = errs.E(errs.Invalid, "this deletion takes several commits, and an Idempotency-Key stands for one; want a narrower q, or no key")
 
 // removeMatches deletes what a query matches.
 func (q *request) removeMatches(spec *query.Spec) error {
@@ -94,6 +109,9 @@ func (q *request) removeMatches(spec *query.Spec) error {
 	// only then may the deletion take its time.
 	if _, err := q.view(kv.Consistency{}, func(_ *kv.Tx, s *collection.Session) error {
 		_, err := q.open(s, q.collection, collection.Delete)
+		if errs.Is(err, errs.NotFound) && q.once.key != "" && q.bad == nil {
+			return nil // the first try may have found the collection
+		}
 		return err
 	}); err != nil {
 		return err
@@ -104,6 +122,8 @@ func (q *request) removeMatches(spec *query.Spec) error {
 	for {
 		res, err := r.step(ctx)
 		switch {
+		case errs.Is(err, errs.TooLarge) && q.once.key != "":
+			return errSeveral
 		case errs.Is(err, errs.TooLarge) && r.size > 1:
 			r.size /= 2
 			continue
@@ -113,8 +133,11 @@ func (q *request) removeMatches(spec *query.Spec) error {
 			return err
 		}
 		q.wrote(res)
+		if r.first != nil {
+			return q.removed(r.first.ids, r.first.count)
+		}
 		if !r.more {
-			return q.removed(r.deleted)
+			return q.removed(r.deleted, len(r.deleted))
 		}
 	}
 }
@@ -123,32 +146,47 @@ func (q *request) removeMatches(spec *query.Spec) error {
 func (r *removal) step(ctx context.Context) (kv.Result, error) {
 	var deleted []collection.OID
 	more := false
-	res, err := r.q.update(ctx, nil, func(_ *kv.Tx, s *collection.Session) error {
+	res, err := r.q.update(ctx, func(tx *kv.Tx, s *collection.Session) error {
 		c, err := r.q.open(s, r.q.collection, collection.Delete)
 		if err != nil {
 			return err
 		}
-		more = false
-		if r.spec.Everything() {
-			deleted, err = c.Clear()
-			return err
+		deleted, more, err = r.next(ctx, c)
+		if err == nil && r.q.once.key != "" {
+			tx.Reply(recall(deleted))
 		}
-		ids, err := c.Matching(ctx, r.spec)
-		if err != nil {
-			return err
-		}
-		if ids = r.rest(ids); len(ids) > r.size {
-			ids, more = ids[:r.size], true
-		}
-		deleted, err = c.Delete(ids)
 		return err
 	})
 	if err != nil {
 		return res, err
 	}
+	if res.Duplicate {
+		r.first, err = recalled(res.Reply)
+		return res, err
+	}
 	r.deleted = append(r.deleted, deleted...)
 	r.more = more
 	return res, nil
+}
+
+// next deletes what belongs into the next commit.
+func (r *removal) next(ctx context.Context, c *collection.Collection) (deleted []collection.OID, more bool, err error) {
+	if r.spec.Everything() {
+		deleted, err = c.Clear()
+		return deleted, false, err
+	}
+	ids, err := c.Matching(ctx, r.spec)
+	if err != nil {
+		return nil, false, err
+	}
+	if ids = r.rest(ids); len(ids) > r.size {
+		if r.q.once.key != "" {
+			return nil, false, errSeveral
+		}
+		ids, more = ids[:r.size], true
+	}
+	deleted, err = c.Delete(ids)
+	return deleted, more, err
 }
 
 // rest leaves out the ids that earlier commits came past, so that documents that

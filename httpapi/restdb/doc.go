@@ -9,7 +9,8 @@
 // on layer/collection, and is rendered.
 //
 // Guarantees: a q that cannot be read never widens a request, least of all a
-// deletion; success is answered only for a change that is durable on a quorum;
+// deletion; success is answered only for a change that is durable on a quorum; a write under
+// an Idempotency-Key takes effect once, through whatever node it is repeated;
 // ids, times and date macros are fixed once, before the transaction; a page of a
 // foreign origin may read an answer only if its key admits the origin; HEAD
 // changes nothing; no key, token, query or document reaches a log, a metric or

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/layer/collection"
@@ -15,7 +16,6 @@ import (
 type insertion struct {
 	drafts []collection.Draft
 	many   bool
-	once   *kv.Once
 	o      collection.WriteOptions
 }
 
@@ -26,7 +26,6 @@ func (q *request) insertion() (in insertion, err error) {
 		return in, err
 	}
 	q.acceptable()
-	in.once = q.once(body.json)
 	q.noCondition()
 	if q.bad == nil {
 		in.drafts, in.many, err = collection.ParseDrafts(body.object(), q.at)
@@ -37,18 +36,15 @@ func (q *request) insertion() (in insertion, err error) {
 	return in, nil
 }
 
-// name gives the documents ids that a repeat of the request arrives at too: it
-// has to learn only the second of the first try.
-func (in *insertion) name(at time.Time) {
-	if in.once == nil {
-		return
-	}
+// name gives the documents ids that a repeat of the request with this identity
+// arrives at too: it has to learn only the second of the first try.
+func (in *insertion) name(request command.ID, at time.Time) {
 	for i := range in.drafts {
 		d := &in.drafts[i]
 		if d.Given {
 			continue
 		}
-		sum := sha256.Sum256(binary.BigEndian.AppendUint64(append([]byte("covey restdb id 1"), in.once.ID[:]...), uint64(i)))
+		sum := sha256.Sum256(binary.BigEndian.AppendUint64(append([]byte("covey restdb id 1"), request[:]...), uint64(i)))
 		binary.BigEndian.PutUint32(d.ID[:], uint32(at.Unix()))
 		copy(d.ID[4:], sum[:])
 	}
@@ -111,21 +107,21 @@ type opener func(*collection.Session, collection.Need) (*collection.Collection, 
 
 // store commits an insertion and answers it.
 func (q *request) store(in insertion, open opener) error {
-	in.name(q.at)
 	ctx, cancel := q.patience()
 	defer cancel()
 	var answer []byte
-	res, err := q.update(ctx, in.once, func(tx *kv.Tx, s *collection.Session) error {
+	res, err := q.update(ctx, func(tx *kv.Tx, s *collection.Session) error {
 		c, err := open(s, collection.Create)
 		if err != nil {
 			return err
 		}
+		if q.once.key != "" {
+			in.name(q.identity(s.Database()), q.at)
+			tx.Reply(binary.BigEndian.AppendUint64(nil, uint64(q.at.Unix())))
+		}
 		docs, err := c.Insert(in.drafts, in.o)
 		if err != nil {
 			return err
-		}
-		if in.once != nil {
-			tx.Reply(binary.BigEndian.AppendUint64(nil, uint64(q.at.Unix())))
 		}
 		answer, err = written(ctx, c, docs, in.many)
 		return err
@@ -148,14 +144,21 @@ func (q *request) again(in insertion, first kv.Result, open opener) (answer []by
 	if len(first.Reply) != 8 {
 		return nil, errs.E(errs.Internal, "the first try of an insertion left %d bytes", len(first.Reply))
 	}
-	in.name(time.Unix(int64(binary.BigEndian.Uint64(first.Reply)), 0))
+	at := time.Unix(int64(binary.BigEndian.Uint64(first.Reply)), 0)
 	ctx, cancel := q.patience()
 	defer cancel()
 	_, err = q.view(kv.Consistency{}, func(_ *kv.Tx, s *collection.Session) error {
-		c, err := open(s, collection.Read)
+		// Who may create but not read gets the answer all the same. With a
+		// full-access key Create would be a write where the collection is gone.
+		need := collection.Create
+		if s.Full() {
+			need = collection.Read
+		}
+		c, err := open(s, need)
 		if err != nil {
 			return err
 		}
+		in.name(q.identity(s.Database()), at)
 		var docs []collection.Document
 		for _, draft := range in.drafts {
 			d, ok, err := c.Get(draft.ID)

@@ -82,6 +82,10 @@ func (q *request) answerList(spec *query.Spec, open opener) error {
 		if err != nil {
 			return err
 		}
+		// It counts documents that roles and lookups hide from others.
+		if l.plan && !s.Full() {
+			return errs.E(errs.Forbidden, "explain: only a full-access key may ask for it")
+		}
 		l.info = kv.ReadInfo{Version: tx.Version(), Consistency: level, Staleness: -1}
 		return l.fill(work, c)
 	})

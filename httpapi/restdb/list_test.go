@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/coveydb/covey/layer/collection"
 )
 
 func esc(text string) string { return url.QueryEscape(text) }
@@ -252,5 +254,9 @@ func TestExplain(t *testing.T) {
 	a := w.get(`/rest/people?explain=true&q={"town":"oslo"}`)
 	if a.code != 200 || !strings.Contains(a.body, `"plan":"documents"`) || !strings.Contains(a.body, `"matched":2`) || a.header.Get("X-Pagination") != "" {
 		t.Errorf("%d %s %v", a.code, a.body, a.header)
+	}
+	key := "x-apikey: " + w.key(collection.KeySpec{Web: true, Paths: []string{"**"}, Methods: []string{"GET"}, Origins: []string{"*"}})
+	if text := w.fails(403, "Forbidden", w.do("GET", "/rest/people?explain=true", "", key)); !strings.Contains(text, "full-access") {
+		t.Errorf("to a web key: %s", text)
 	}
 }

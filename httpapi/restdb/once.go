@@ -1,14 +1,17 @@
 package restdb
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"hash"
 	"strconv"
 
 	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/layer/collection"
 )
 
 // Bounds of an Idempotency-Key. The lower one makes it unlikely that two
@@ -18,43 +21,65 @@ const (
 	maxIdempotencyKey = 128
 )
 
-// once returns the identity that the request's Idempotency-Key gives it, or nil
-// if it has none. A repeat must agree in everything that decides what is done
-// and who asks for it, so that nobody gets the answer to another's request by
-// repeating its key.
-func (q *request) once(body []byte) *kv.Once {
+// once is what makes a repeat of a request known as one.
+type once struct {
+	key   string            // the Idempotency-Key, "" = none
+	since uint64            // a version that the client knew before its first try, 0 = none
+	body  [sha256.Size]byte // of the content, zero if none was read
+}
+
+// idempotency reads the Idempotency-Key, and the Covey-Version that may come
+// with it.
+func (q *request) idempotency() {
 	given := q.r.Header["Idempotency-Key"]
 	if len(given) == 0 {
-		return nil
+		return
 	}
 	key := given[0]
 	if len(given) > 1 || len(key) < minIdempotencyKey || len(key) > maxIdempotencyKey || !visible(key) {
 		q.note(errs.E(errs.Invalid, "Idempotency-Key is not one text of %d to %d visible ASCII characters", minIdempotencyKey, maxIdempotencyKey))
-		return nil
+		return
 	}
-	var once kv.Once
 	if since := q.r.Header.Get("Covey-Version"); since != "" {
 		v, err := strconv.ParseUint(since, 10, 64)
 		if err != nil {
 			q.note(errs.E(errs.Invalid, "Covey-Version is not a version: a whole number"))
-			return nil
+			return
 		}
-		once.Since = v
+		q.once.since = v
 	}
+	q.once.key = key
+}
+
+// content makes the body a part of the identity, as it was understood: the
+// boundary of a multipart form may be another with each try.
+func (o *once) content(c content) {
+	if o.key == "" {
+		return
+	}
+	h := sha256.New()
+	writePart(h, strconv.FormatBool(c.texts))
+	writePart(h, string(c.json))
+	h.Sum(o.body[:0])
+}
+
+// identity returns the identity of a request that has an Idempotency-Key. A
+// repeat must agree in everything that decides what is done and who asks for
+// it, so that nobody gets the answer to another's request by repeating its key.
+// The database stands for the host, which is another one on each node.
+func (q *request) identity(database string) command.ID {
 	email := ""
 	if q.caller.User != nil {
 		email = q.caller.User.Email()
 	}
 	h := sha256.New()
-	parts := []string{
-		"covey restdb request 1", q.caller.Host, q.method, q.path, q.query.Value("validate"), key,
-		q.caller.Key.Value, email, string(body),
-	}
-	for _, p := range parts {
+	for _, p := range []string{
+		"covey restdb request 2", database, q.method, q.path, q.once.key, q.caller.Key.Value, email, string(q.once.body[:]),
+		q.query.Value("validate"), q.query.Value("replace"), q.query.Value("q"), q.query.Value("filter"), q.r.Header.Get("If-Match"),
+	} {
 		writePart(h, p)
 	}
-	once.ID = command.ID(h.Sum(nil)[:len(command.ID{})])
-	return &once
+	return command.ID(h.Sum(nil)[:len(command.ID{})])
 }
 
 // writePart writes p so that no two lists of parts give the same hash.
@@ -70,4 +95,40 @@ func visible(s string) bool {
 		}
 	}
 	return true
+}
+
+var errMoved = errs.E(errs.Unavailable, "the database that this host means has just become another; nothing was changed, try again")
+
+// updateOnce is update for a request with an Idempotency-Key.
+func (q *request) updateOnce(ctx context.Context, fn func(*kv.Tx, *collection.Session) error) (kv.Result, error) {
+	// What this node has at hand says the right database but for the moments
+	// after the operator has changed what hosts mean.
+	res, err := q.updateOnceIn(ctx, kv.Consistency{Stale: true}, fn)
+	if errors.Is(err, errMoved) {
+		res, err = q.updateOnceIn(ctx, kv.Consistency{}, fn)
+	}
+	return res, err
+}
+
+// updateOnceIn commits only to the database that the identity is made of, which
+// a state of the given level tells; it is errMoved if the host means another.
+func (q *request) updateOnceIn(ctx context.Context, level kv.Consistency, fn func(*kv.Tx, *collection.Session) error) (kv.Result, error) {
+	var database string
+	if _, err := q.DB.View(ctx, level, func(tx *kv.Tx) (err error) {
+		database, err = q.Store.DatabaseOf(tx, q.caller.Host)
+		return err
+	}); err != nil {
+		return kv.Result{}, err
+	}
+	id := kv.Once{ID: q.identity(database), Since: q.once.since}
+	return q.DB.UpdateOnce(ctx, id, func(tx *kv.Tx) error {
+		s, err := q.enter(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if s.Database() != database {
+			return errMoved
+		}
+		return fn(tx, s)
+	})
 }

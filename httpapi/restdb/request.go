@@ -24,6 +24,7 @@ type request struct {
 	at     time.Time // of the request: of its ids, times and macros
 	caller collection.Caller
 	jwt    auth.Credential // not verified yet
+	once   once            // what an Idempotency-Key says
 	bad    error           // the first problem with the request
 	// strange: the method is overridden with one that may not be.
 	strange bool
@@ -120,18 +121,19 @@ func (q *request) view(level kv.Consistency, fn func(*kv.Tx, *collection.Session
 }
 
 // update passes the door and commits what fn does, which may run several times.
-func (q *request) update(ctx context.Context, once *kv.Once, fn func(*kv.Tx, *collection.Session) error) (kv.Result, error) {
-	run := func(tx *kv.Tx) error {
+// Under an Idempotency-Key it takes effect once: the Result of a repeat is a
+// Duplicate, and what fn has come to is not what was done.
+func (q *request) update(ctx context.Context, fn func(*kv.Tx, *collection.Session) error) (kv.Result, error) {
+	if q.once.key != "" && q.bad == nil {
+		return q.updateOnce(ctx, fn)
+	}
+	return q.DB.Update(ctx, func(tx *kv.Tx) error {
 		s, err := q.enter(ctx, tx)
 		if err != nil {
 			return err
 		}
 		return fn(tx, s)
-	}
-	if once != nil {
-		return q.DB.UpdateOnce(ctx, *once, run)
-	}
-	return q.DB.Update(ctx, run)
+	})
 }
 
 // refuse tells a caller who passes the door that err is wrong with the request.

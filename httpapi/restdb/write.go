@@ -60,7 +60,7 @@ func (q *request) change() error {
 	ctx, cancel := q.patience()
 	defer cancel()
 	var answer []byte
-	res, err := q.update(ctx, nil, func(_ *kv.Tx, s *collection.Session) error {
+	res, err := q.update(ctx, func(_ *kv.Tx, s *collection.Session) error {
 		c, err := q.open(s, q.collection, collection.Update)
 		if err != nil {
 			return err
@@ -75,8 +75,36 @@ func (q *request) change() error {
 	if err != nil {
 		return err
 	}
+	if res.Duplicate {
+		if answer, err = q.changedBefore(id); err != nil {
+			return err
+		}
+	}
 	q.wrote(res)
 	return q.reply(http.StatusOK, answer)
+}
+
+// changedBefore answers a change whose first try has taken effect: with the
+// document as it is now.
+func (q *request) changedBefore(id collection.OID) (answer []byte, err error) {
+	ctx, cancel := q.patience()
+	defer cancel()
+	_, err = q.view(kv.Consistency{}, func(_ *kv.Tx, s *collection.Session) error {
+		c, err := q.open(s, q.collection, collection.Update)
+		if err != nil {
+			return err
+		}
+		d, ok, err := c.Get(id)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errs.E(errs.NotFound, "the first try of this request changed the document %s, which has been deleted since", id)
+		}
+		answer, err = written(ctx, c, []collection.Document{d}, false)
+		return err
+	})
+	return answer, err
 }
 
 // oid reads an id from the path. One that is malformed is the id of nothing.
@@ -117,7 +145,7 @@ func (q *request) remove() error {
 	id, version := q.oid(q.id), q.ifMatch()
 	ctx, cancel := q.patience()
 	defer cancel()
-	res, err := q.update(ctx, nil, func(_ *kv.Tx, s *collection.Session) error {
+	res, err := q.update(ctx, func(_ *kv.Tx, s *collection.Session) error {
 		c, err := q.open(s, q.collection, collection.Delete)
 		if err != nil {
 			return err
@@ -137,7 +165,7 @@ func (q *request) remove() error {
 		return err
 	}
 	q.wrote(res)
-	return q.removed([]collection.OID{id})
+	return q.removed([]collection.OID{id}, 1)
 }
 
 // matches compares the version of a document, if it is there.
@@ -149,8 +177,8 @@ func matches(c *collection.Collection, id collection.OID, version int64) error {
 	return err
 }
 
-// removed answers a deletion.
-func (q *request) removed(ids []collection.OID) error {
+// removed answers a deletion of n documents, the first of which are ids.
+func (q *request) removed(ids []collection.OID, n int) error {
 	body := append(make([]byte, 0, 16+27*len(ids)), `{"result":[`...)
 	for i, id := range ids {
 		if i > 0 {
@@ -158,7 +186,11 @@ func (q *request) removed(ids []collection.OID) error {
 		}
 		body = append(append(append(body, '"'), id.String()...), '"')
 	}
-	return q.reply(http.StatusOK, append(body, `]}`...))
+	body = append(body, ']')
+	if n > len(ids) {
+		body = strconv.AppendInt(append(body, `,"count":`...), int64(n), 10)
+	}
+	return q.reply(http.StatusOK, append(body, '}'))
 }
 
 // work bounds what a request does once it is known that there is a quorum.

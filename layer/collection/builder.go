@@ -187,7 +187,8 @@ func (b *Builder) batch(ctx context.Context, p pendingBuild) (done bool, err err
 		return false, err
 	}
 	if ix := step.ix; step.ended && ix != nil {
-		b.Log.Info("an index is built", "collection", p.Collection, "index", ix.Name, "state", string(step.state), "reason", step.reason)
+		// Why one has failed is in its status: it names values of documents.
+		b.Log.Info("an index build has ended", "collection", p.Collection, "index", ix.Name, "state", string(step.state))
 	}
 	return step.ended, nil
 }

@@ -1,6 +1,7 @@
 package collection
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -118,7 +119,18 @@ func TestABuildThatCannotBeUniqueFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.ConflictNext(1)
-	w.build()
+	var log bytes.Buffer
+	b := w.builder()
+	b.Log = slog.New(slog.NewTextHandler(&log, nil))
+	for more := true; more; {
+		var err error
+		if more, err = b.Step(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text := log.String(); strings.Count(text, "state=failed") != 2 || strings.Contains(text, "x\\\"") || strings.Contains(text, first.String()) {
+		t.Errorf("logged: %s", text)
+	}
 	list := w.indexes("items")
 	for i, parts := range [][]string{{first.String(), second.String(), `"x"`}, {"only one of its fields"}} {
 		for _, part := range parts {

@@ -118,8 +118,9 @@ func (s *Store) create(tx *kv.Tx, db, name string) (*row, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Ready at once: there is no document yet.
-		r.Indexes = []*Index{{Number: index, Name: emailField, Paths: []string{emailField}, State: Ready}}
+		// Ready at once: there is no document yet. Unique: who may create users
+		// must not be able to take another's place, or his access.
+		r.Indexes = []*Index{{Number: index, Name: emailField, Paths: []string{emailField}, Unique: true, State: Ready}}
 	}
 	tx.Set(collectionKey(db, name), r.encode(), 0)
 	return s.rows.get(tx, collectionKey(db, name))

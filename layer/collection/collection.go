@@ -1,6 +1,10 @@
 package collection
 
-import "github.com/coveydb/covey/kv"
+import (
+	"net/http"
+
+	"github.com/coveydb/covey/kv"
+)
 
 // Need is what a caller wants to do with documents.
 type Need uint8
@@ -29,7 +33,8 @@ type Collection struct {
 	// strict: the database takes only fields that a schema names, for
 	// collections that have one.
 	strict bool
-	user   *member // who a JWT stands for; nil: the caller has a key
+	user   *member    // who a JWT stands for; nil: the caller has a key
+	key    *accessRow // nil: the caller is a user or the operator
 }
 
 // Name returns the collection's name.
@@ -38,11 +43,25 @@ func (c *Collection) Name() string { return c.name }
 // Schema returns the collection's schema. It must not be changed.
 func (c *Collection) Schema() Schema { return c.row.Schema }
 
-// other opens a collection that a schema of this one points to, for reading on
-// behalf of the same caller's request; nil if there is none, or none that the
-// user may read. A key is not asked again: its scope is about what a request
-// names.
+// other opens a collection that a schema points to with a lookup, for reading
+// on behalf of the same caller's request; nil if there is none, or none that
+// the user may read or that the key's scope covers.
 func (c *Collection) other(name string) (*Collection, error) {
+	if !c.covers(name) {
+		return nil, nil
+	}
+	return c.children(name)
+}
+
+// covers reports whether the caller's key may read the collection of this name,
+// which may not be there. For users that is a question of roles.
+func (c *Collection) covers(name string) bool {
+	return c.key == nil || c.key.allowsMethod(http.MethodGet) && c.key.allowsPath(name)
+}
+
+// children is other for the collection of a child field. A key is not asked
+// again: children stand in the path below their parent.
+func (c *Collection) children(name string) (*Collection, error) {
 	r, err := c.store.rows.get(c.tx, collectionKey(c.db, name))
 	if err != nil || r == nil || !c.user.may(r.Roles, Read) {
 		return nil, err

@@ -167,16 +167,9 @@ func (s *Store) Databases(tx *kv.Tx, after string) ([]DatabaseInfo, error) {
 // locate returns the database that a request to host means. An unknown one is
 // errs.Unavailable, with the text that clients know.
 func (s *Store) locate(tx *kv.Tx, host string) (string, *databaseRow, error) {
-	c, err := s.cluster(tx)
+	name, err := s.DatabaseOf(tx, host)
 	if err != nil {
 		return "", nil, err
-	}
-	name, named := hostLabel(host, c.HostSuffix)
-	if !named {
-		name = c.DefaultDatabase
-		if name == "" {
-			name = DefaultDatabase
-		}
 	}
 	d, err := s.database(tx, name)
 	if err != nil {
@@ -186,6 +179,23 @@ func (s *Store) locate(tx *kv.Tx, host string) (string, *databaseRow, error) {
 		return "", nil, errs.E(errs.Unavailable, "Database not found")
 	}
 	return name, d, nil
+}
+
+// DatabaseOf returns the name of the database that a request to host means. It
+// does not look whether there is one: Enter does.
+func (s *Store) DatabaseOf(tx *kv.Tx, host string) (string, error) {
+	c, err := s.cluster(tx)
+	if err != nil {
+		return "", err
+	}
+	name, named := hostLabel(host, c.HostSuffix)
+	if named {
+		return name, nil
+	}
+	if c.DefaultDatabase != "" {
+		return c.DefaultDatabase, nil
+	}
+	return DefaultDatabase, nil
 }
 
 // hostLabel returns the first label of host if host ends in suffix and is

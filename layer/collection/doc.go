@@ -21,8 +21,10 @@
 // asked for and never stored.
 //
 // What the client sent is parsed, checked and bounded before the transaction
-// (ParseDrafts, ParseChange); ids and times are drawn there too. Metafields
-// that clients send are ignored, but for _id and _parent_* of new documents.
+// (ParseDrafts, ParseChange); times are drawn there too, and ids are completed
+// by the first run of the transaction. Metafields that clients send are ignored,
+// but for _id and _parent_* of new documents; so are the values of auto-increment
+// fields.
 // Duplicate members, texts that are not UTF-8, numbers that no float64 holds
 // and more than 100 objects and arrays in each other are refused at every
 // depth: a document means the same to all who read it.

@@ -2,6 +2,7 @@ package collection
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -317,5 +318,74 @@ func TestACollectionIsUsedForWhatItWasOpenedFor(t *testing.T) {
 			}
 			return err
 		})
+	}
+}
+
+func TestIDsOfOneSecondAreInOrder(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.s.ids.count.Store(1<<23 - 3) // where carries are
+	var want []string
+	for range 3 {
+		drafts, _, err := ParseDrafts([]byte(`[{},{},{}]`), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.ConflictNext(1) // the second run stores what the first has drawn
+		var runs [][]OID
+		w.must(func(tx *kv.Tx) error {
+			c, err := w.open(tx, "c", Create)
+			if err != nil {
+				return err
+			}
+			docs, err := c.Insert(drafts, WriteOptions{At: at})
+			var ids []OID
+			for _, d := range docs {
+				ids = append(ids, d.ID())
+			}
+			runs = append(runs, ids)
+			return err
+		})
+		for _, ids := range runs[1:] {
+			if !slices.Equal(ids, runs[0]) {
+				t.Errorf("drawn again: %v, %v", runs[0], ids)
+			}
+		}
+		for _, id := range runs[0] {
+			want = append(want, id.String())
+		}
+	}
+	var got []string
+	for _, d := range w.stored("c") {
+		got = append(got, string(plainText(find([]byte(d), "_id"))))
+	}
+	if !slices.IsSorted(want) || !slices.Equal(got, want) {
+		t.Errorf("inserted as %v, listed as %v", want, got)
+	}
+}
+
+func TestIDsAreDrawnOnce(t *testing.T) {
+	first, second := newIDs(), newIDs()
+	if first.process == second.process {
+		t.Error("two processes have drawn the same")
+	}
+	if n := first.count.Load(); n >= 1<<23 {
+		t.Errorf("the counter begins at %d", n)
+	}
+	var mu sync.Mutex
+	seen := map[OID]bool{}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 200 {
+				id := first.complete(idAt(at))
+				mu.Lock()
+				seen[id] = true
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if len(seen) != 1600 {
+		t.Errorf("%d different ids of 1600", len(seen))
 	}
 }

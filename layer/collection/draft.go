@@ -12,7 +12,7 @@ import (
 
 // A Draft is a document before it is stored, made before the transaction.
 type Draft struct {
-	ID      OID
+	ID      OID    // with its second only: Insert draws the rest
 	Given   bool   // the client chose the id: it must be free
 	Members []byte // a checked, compact JSON object without metafields
 	Parent  *Parent
@@ -36,8 +36,9 @@ func (p *Parent) fields() []byte {
 }
 
 // ParseDrafts reads the body of a POST: an object, or an array of them (many).
-// It draws the ids that the client has not given. What is no JSON, or not such
-// JSON as a document may be, is errs.Invalid.
+// The ids that the client has not given have the second of at, and get the rest
+// from Insert. What is no JSON, or not such JSON as a document may be, is
+// errs.Invalid.
 func ParseDrafts(body []byte, at time.Time) (drafts []Draft, many bool, err error) {
 	p, err := compact(make([]byte, 0, len(body)), body)
 	if err != nil {
@@ -99,7 +100,7 @@ func newDraft(object []byte, at time.Time) (Draft, error) {
 		d.Members = joinObject(rest)
 	}
 	if !d.Given {
-		d.ID = NewOID(at)
+		d.ID = idAt(at)
 	}
 	var err error
 	d.Parent, err = newParent(parent)

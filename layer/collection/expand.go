@@ -40,6 +40,7 @@ type related struct {
 	reads, bytes int
 	documents    map[relatedKey]Document // without JSON: there is none that the caller may see
 	others       map[string]*Collection  // nil: there is none that the caller may read
+	covered      map[string]bool         // whether the key's scope has the collection
 }
 
 type relatedKey struct {
@@ -49,7 +50,9 @@ type relatedKey struct {
 
 // Expander returns an Expander for documents of the collection.
 func (c *Collection) Expander(ctx context.Context, o ExpandOptions) *Expander {
-	return c.expander(ctx, o, &related{documents: make(map[relatedKey]Document), others: make(map[string]*Collection)})
+	return c.expander(ctx, o, &related{
+		documents: make(map[relatedKey]Document), others: make(map[string]*Collection), covered: make(map[string]bool),
+	})
 }
 
 func (c *Collection) expander(ctx context.Context, o ExpandOptions, shared *related) *Expander {
@@ -167,7 +170,8 @@ func (e *Expander) links(r *fieldRule, value []byte) []byte {
 	return joinArray(links)
 }
 
-// lookup returns the documents whose ids are in value.
+// lookup returns the documents whose ids are in value. Of those that are out of
+// a web key's scope nothing is read: they show their ids, be they there or not.
 func (e *Expander) lookup(r *fieldRule, value []byte, show func(Document) []byte) ([]byte, error) {
 	list, ok := listOf(value)
 	if !ok {
@@ -177,6 +181,10 @@ func (e *Expander) lookup(r *fieldRule, value []byte, show func(Document) []byte
 	for _, text := range list {
 		id, ok := oidOf(text)
 		if !ok {
+			continue
+		}
+		if !e.shared.covers(e.c, r.Collection) {
+			found = append(found, append(append([]byte(headText), id.String()...), `"}`...))
 			continue
 		}
 		d, err := e.shared.document(e.c, r.Collection, id)
@@ -225,6 +233,15 @@ func (s *related) other(c *Collection, name string) (*Collection, error) {
 		s.others[name] = o
 	}
 	return o, err
+}
+
+func (s *related) covers(c *Collection, name string) bool {
+	ok, known := s.covered[name]
+	if !known {
+		ok = c.covers(name)
+		s.covered[name] = ok
+	}
+	return ok
 }
 
 // count adds to what the answer has cost.

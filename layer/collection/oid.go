@@ -4,19 +4,54 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	"sync/atomic"
 	"time"
 
 	"github.com/coveydb/covey/internal/errs"
 )
 
-// An OID is the id of a document: four bytes of its second of creation, big
-// endian, and eight random bytes.
+// An OID is the id of a document: four bytes of its second of creation, five
+// that a process has drawn, and three of its counter, all big endian. So what
+// one node creates in one second is in the order of its creation.
 type OID [12]byte
 
-// NewOID draws an id. Call it before a transaction.
-func NewOID(at time.Time) (id OID) {
-	binary.BigEndian.PutUint32(id[:4], uint32(at.Unix()))
-	_, _ = rand.Read(id[4:]) // documented never to return an error
+// secondLen is how much of an id is its second.
+const secondLen = 4
+
+// idAt is an id that has its second and nothing else yet.
+func idAt(at time.Time) (id OID) {
+	binary.BigEndian.PutUint32(id[:secondLen], uint32(at.Unix()))
+	return id
+}
+
+// begun reports whether an id has nothing but its second.
+func (id OID) begun() bool {
+	return [len(id) - secondLen]byte(id[secondLen:]) == [len(id) - secondLen]byte{}
+}
+
+// An idSource completes ids, each one differently. Safe for concurrent use.
+type idSource struct {
+	process [5]byte
+	count   atomic.Uint32 // its lower three bytes are used
+}
+
+// newIDs draws what tells this process from others. The counter begins in the
+// lower half: it does not come to its end, where the order breaks, within the
+// first seconds.
+func newIDs() *idSource {
+	var p [9]byte
+	_, _ = rand.Read(p[:]) // documented never to return an error
+	s := &idSource{process: [5]byte(p[4:])}
+	s.count.Store(binary.BigEndian.Uint32(p[:4]) >> 9) // 23 bits
+	return s
+}
+
+// complete returns the next id of id's second.
+func (s *idSource) complete(id OID) OID {
+	var count [4]byte
+	binary.BigEndian.PutUint32(count[:], s.count.Add(1))
+	copy(id[secondLen:], s.process[:])
+	copy(id[secondLen+len(s.process):], count[1:])
 	return id
 }
 

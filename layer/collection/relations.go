@@ -72,7 +72,7 @@ func (e *Expander) embed(id OID, fields []pair) ([]pair, error) {
 func (e *Expander) childrenOf(id OID, rule *fieldRule) (list [][]byte, err error) {
 	children := e.children[rule.Name]
 	if children == nil {
-		c, err := e.shared.other(e.c, rule.Collection)
+		c, err := e.c.children(rule.Collection)
 		if err != nil || c == nil {
 			return nil, err
 		}

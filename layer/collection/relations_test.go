@@ -211,3 +211,75 @@ func TestChildrenNeedASchema(t *testing.T) {
 		return nil
 	})
 }
+
+// A web key sees of lookups that lead out of its scope nothing but ids, and its
+// queries neither.
+func TestLookupsOutOfAKeysScope(t *testing.T) {
+	g := newGate(t)
+	w := &world{t: t, Store: g.Store, s: g.s}
+	w.schema("pub", fieldsOf(t, `{"fields":[{"name":"sec","fieldtype":"collection","collection":"sec","relation":"many"},
+		{"name":"parts","fieldtype":"collection","collection":"part","relation":"child"}]}`))
+	w.schema("part", fieldsOf(t, `{"fields":[{"name":"sec","fieldtype":"collection","collection":"sec","relation":"one"}]}`))
+	w.schema("sec", fieldsOf(t, `{"fields":[{"name":"pub","fieldtype":"collection","collection":"pub","relation":"one"}]}`))
+	w.insert("sec", `{"_id":"`+idLoc1+`","name":"hidden","pub":"`+idItem+`"}`)
+	w.insert("pub", `{"_id":"`+idItem+`","sec":["`+idLoc1+`","`+idLoc2+`"]}`) // the second is not there
+	w.insert("part", `{"_id":"`+idPart+`","sec":"`+idLoc1+`","_parent_id":"`+idItem+`","_parent_def":"pub","_parent_field":"parts"}`)
+	const (
+		head = `{"_id":"` + idItem + `","sec":[`
+		part = `],"parts":[{"_id":"` + idPart + `","sec":[`
+		tail = `],"_parent_id":"` + idItem + `","_parent_def":"pub","_parent_field":"parts"}]`
+		id   = `{"_id":"` + idLoc1 + `"}`
+		full = `{"_id":"` + idLoc1 + `","name":"hidden","pub":["` + idItem + `"]}`
+		none = head + id + `,{"_id":"` + idLoc2 + `"}` + part + id + tail + `,"_referencedby":[]}`
+		all  = head + full + part + full + tail + `,"_referencedby":[{"collection":"sec","_id":"` + idLoc1 + `","field":"pub"}]}`
+	)
+	for name, tt := range map[string]struct {
+		spec          KeySpec
+		method        string
+		want          string
+		named, hasIDs int // found by the name, and by the id, behind the lookup
+	}{
+		"in scope":             {web("pub sec", "GET", "*"), "GET", all, 1, 1},
+		"any path":             {web("**", "GET", "*"), "GET", all, 1, 1},
+		"a full key":           {KeySpec{}, "GET", all, 1, 1},
+		"out of scope":         {web("pub", "GET", "*"), "GET", none, 0, 1},
+		"below the collection": {web("pub sec/x/*", "GET", "*"), "GET", none, 0, 1},
+		"a method but GET":     {web("pub sec", "DELETE", "*"), "DELETE", none, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key, _ := g.key(DefaultDatabase, tt.spec)
+			w.look(func(tx *kv.Tx) error {
+				e, err := g.s.Enter(t.Context(), tx, Caller{Key: credential(key), Method: tt.method, Path: "pub"})
+				if err != nil {
+					return err
+				}
+				c, err := e.Collection("pub", Read)
+				if err != nil {
+					return err
+				}
+				d, _, err := c.Get(oid(t, idItem))
+				if err != nil {
+					return err
+				}
+				p, err := c.Expander(t.Context(), ExpandOptions{Children: true, ReferencedBy: true}).Append(nil, d)
+				if err != nil || string(p) != tt.want {
+					t.Errorf("got %s, %v\nwant %s", p, err, tt.want)
+				}
+				for text, want := range map[string]int{`{"sec.name":"hidden"}`: tt.named, `{"sec._id":"` + idLoc1 + `"}`: tt.hasIDs} {
+					q, err := query.Parse([]byte(text), at)
+					if err != nil {
+						return err
+					}
+					sel, err := c.Select(t.Context(), &query.Spec{Query: q, Max: -1})
+					if err != nil {
+						return err
+					}
+					if n, err := sel.Total(); n != want || err != nil {
+						t.Errorf("%s: %d found, %v, want %d", text, n, err, want)
+					}
+				}
+				return nil
+			})
+		})
+	}
+}

@@ -314,6 +314,10 @@ func (s *Store) uniqueIndexes(tx *kv.Tx, db, coll string, r *row) error {
 			}
 		}
 		delete(wanted, ix.Name) // it is there
+		// Another may do the same: the one that users are created with, or the operator's.
+		if ix.Unique && len(ix.Paths) == 1 && ix.State != Failed {
+			delete(wanted, uniqueIndex+ix.Paths[0])
+		}
 	}
 	for i := range r.Schema.Fields {
 		f := &r.Schema.Fields[i]

@@ -154,17 +154,47 @@ func TestAutoIncrement(t *testing.T) {
 	w.ConflictNext(1)
 	insert(`{}`, "8")
 	insert(`[{},{"n":null},{}]`, "9 10 11")
-	insert(`{"n":20}`, "20")
-	id := insert(`[{"n":15},{}]`, "15 21")
-	if _, err := w.tryInsert("c", `[{},{"n":5.5}]`, WriteOptions{}); err == nil {
-		t.Error("a fraction is no number to count by")
+	id := insert(`[{"n":20},{"n":8},{"n":"x"},{"n":5.5}]`, "12 13 14 15") // what the client sends is ignored
+	if _, err := w.tryInsert("c", `[{},{"_id":"`+id.String()+`"}]`, WriteOptions{}); err == nil {
+		t.Error("the id is taken")
 	}
-	insert(`{}`, "22") // what was refused has used up nothing
-	got, err := w.tryUpdate("c", id, `{"a":1}`, true, WriteOptions{At: at})
-	if want := `{"_id":"` + id.String() + `","a":1,"n":15}`; err != nil || got != want {
-		t.Errorf("replaced: got %s, %v; want %s", got, err, want)
+	insert(`{}`, "16") // what was refused has used up nothing
+	for _, tt := range []struct {
+		body    string
+		replace bool
+		want    string
+	}{
+		{`{"n":13}`, false, `"n":12`},
+		{`{"n":null,"a":1}`, false, `"n":12,"a":1`},
+		{`{"$inc":{"n":5}}`, false, `"n":12,"a":1`},
+		{`{"$unset":{"n":1}}`, false, `"a":1,"n":12`},
+		{`{"n":99,"a":2}`, true, `"n":12,"a":2`},
+		{`{"a":1}`, true, `"a":1,"n":12`},
+	} {
+		got, err := w.tryUpdate("c", id, tt.body, tt.replace, WriteOptions{At: at})
+		if want := `{"_id":"` + id.String() + `",` + tt.want + `}`; err != nil || got != want {
+			t.Errorf("%s: got %s, %v; want %s", tt.body, got, err, want)
+		}
 	}
-	insert(`{"n":9223372036854775807}`, "9223372036854775807")
+	insert(`{}`, "17") // and so have updates
+}
+
+// A document that was there before the field gets its number when it is written,
+// if it has none.
+func TestAutoIncrementOfOldDocuments(t *testing.T) {
+	w := newWorld(t, Config{})
+	none, text, fraction := w.insert("c", `{"a":1}`), w.insert("c", `{"n":"x"}`), w.insert("c", `{"n":2.5}`)
+	w.insert("c", `{"n":9223372036854775805}`)
+	w.schema("c", fieldsOf(t, `{"fields":[{"name":"n","fieldtype":"number","autoincrement":true}]}`))
+	for _, tt := range []struct {
+		id   OID
+		want string
+	}{{none, `"a":1,"n":9223372036854775806`}, {text, `"n":9223372036854775807`}, {fraction, `"n":2.5`}} {
+		got, err := w.put("c", tt.id, `{"n":3}`)
+		if want := `{"_id":"` + tt.id.String() + `",` + tt.want + `}`; err != nil || got != want {
+			t.Errorf("got %s, %v; want %s", got, err, want)
+		}
+	}
 	if _, err := w.tryInsert("c", `{}`, WriteOptions{}); !errs.Is(err, errs.Invalid) {
 		t.Errorf("after the last number: %v", err)
 	}

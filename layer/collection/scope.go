@@ -75,7 +75,24 @@ func normalizeGlob(text string) (string, error) {
 	if bad {
 		return "", errs.E(errs.Invalid, "path %q: it must be what follows /rest/, such as items, items/* or **", text)
 	}
+	for i, part := range strings.Split(path, "/") {
+		if !canMatch(part, i == 0) {
+			return "", errs.E(errs.Invalid, "path %q: no request has %q there: a collection's name is up to 64 letters, digits, _ and -, and no part has a dot", text, part)
+		}
+	}
 	return path, nil
+}
+
+// canMatch reports whether what stands between slashes of a glob can stand in
+// a request's path: first the name of a collection, then ids and fields.
+func canMatch(part string, first bool) bool {
+	if strings.Contains(part, ".") {
+		return false
+	}
+	head, _, _ := strings.Cut(part, "**") // behind it may be other parts
+	head = strings.ReplaceAll(head, "*", "")
+	head = strings.TrimPrefix(head, "_") // as the paths of the system begin
+	return !first || head == "" || ValidName(head)
 }
 
 func normalizeMethod(text string) (string, error) {
@@ -147,6 +164,9 @@ type origin struct {
 
 func normalizeOrigin(text string) (string, error) {
 	text = strings.ToLower(strings.TrimSuffix(text, "/"))
+	if text == "null" { // what sandboxed pages of anybody send
+		return "", errs.E(errs.Invalid, "origin null: it is no page's own, and only * stands for it")
+	}
 	_, err := parseOrigin(text)
 	return text, err
 }

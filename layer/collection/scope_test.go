@@ -20,7 +20,8 @@ func TestGlobs(t *testing.T) {
 		{"*/1", "items/1", "items/2 items/x/1"},
 		{"**/notes", "items/1/notes a/notes", "notes items/notes/1"},
 		{"customers/569a2b87566759cf4b984a50/notes", "customers/569a2b87566759cf4b984a50/notes", "customers/569a2b87566759cf4b984a50 customers/1/notes"},
-		{"a.c", "a.c", "abc"},
+		{"_meta", "_meta", "meta"},
+		{"a**/é", "a/é ab/c/é", "b/é"},
 	} {
 		glob, err := normalizeGlob(c.glob)
 		if err != nil {
@@ -40,6 +41,17 @@ func TestGlobs(t *testing.T) {
 	}
 }
 
+func TestGlobsThatMatchNothingAreRefused(t *testing.T) {
+	for _, glob := range []string{
+		"../x", "x/..", "./x", "pub.html", "pub.*", "items/a.b", "**/x.y", "it$ems", "$items", "a b", "bücher", "p!**",
+		strings.Repeat("a", 65), "?", "a//b", "/rest/", "#",
+	} {
+		if got, err := normalizeGlob(glob); !errs.Is(err, errs.Invalid) {
+			t.Errorf("%s: got %q, %v", glob, got, err)
+		}
+	}
+}
+
 func TestOrigins(t *testing.T) {
 	for _, c := range []struct{ origin, yes, no string }{
 		{"https://app.example.com", "https://app.example.com https://app.example.com:443 HTTPS://APP.EXAMPLE.COM", "http://app.example.com https://app.example.com:8443 https://example.com https://app.example.com.evil.example null https://evil.example/https://app.example.com"},
@@ -50,6 +62,8 @@ func TestOrigins(t *testing.T) {
 		{"https://*.example.com", "https://a.example.com", "http://a.example.com https://a.example.com:99"},
 		{"http://[::1]:80", "http://[::1] http://[::1]:80", "http://[::2]"},
 		{"https://u@app.example.com", "", ""},
+		{"null", "", ""},
+		{"NULL/", "", ""},
 		{"*", "https://anything.example null", ""},
 	} {
 		text, err := normalizeOrigin(c.origin)

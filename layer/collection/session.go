@@ -164,6 +164,6 @@ func (e *Session) Collection(name string, need Need) (*Collection, error) {
 	}
 	return &Collection{
 		store: e.store, tx: e.tx, db: e.db, name: name, row: r, need: need, by: e.by, full: e.full, strict: e.strict,
-		user: e.user, mine: e.user != nil && r.Roles.Private,
+		user: e.user, key: e.key, mine: e.user != nil && r.Roles.Private,
 	}, nil
 }

@@ -32,6 +32,7 @@ type Store struct {
 	keys      memory[accessRow]
 	tokens    memory[jwtRow]
 	issuers   *issuers
+	ids       *idSource
 }
 
 // New returns a Store.
@@ -45,5 +46,5 @@ func New(cfg Config) *Store {
 	if cfg.MaxResult <= 0 {
 		cfg.MaxResult = 64 << 20
 	}
-	return &Store{cfg: cfg, issuers: newIssuers(guardedDial(cfg.AllowPrivate), cfg.AllowPrivate)}
+	return &Store{cfg: cfg, issuers: newIssuers(guardedDial(cfg.AllowPrivate), cfg.AllowPrivate), ids: newIDs()}
 }

@@ -24,8 +24,9 @@ type member struct {
 	document Document
 }
 
-// findMember looks up who has the e-mail. Nobody, several, or one who is not
-// active is errs.Forbidden.
+// findMember looks up who has the e-mail, as a text and not in an array. Nobody,
+// several (the operator has dropped the unique index), or one who is not active
+// is errs.Forbidden.
 func (e *Session) findMember(ctx context.Context, email string) (*member, error) {
 	refused := errs.E(errs.Forbidden, "the user of the token is unknown or not active")
 	r, err := e.store.rows.get(e.tx, collectionKey(e.db, UsersCollection))
@@ -40,7 +41,7 @@ func (e *Session) findMember(ctx context.Context, email string) (*member, error)
 	if err != nil {
 		return nil, err
 	}
-	found, err := users.Select(ctx, &query.Spec{Query: q, Max: 2})
+	found, err := users.Select(ctx, &query.Spec{Query: q, Max: -1})
 	if err != nil {
 		return nil, err
 	}
@@ -49,9 +50,11 @@ func (e *Session) findMember(ctx context.Context, email string) (*member, error)
 		if err != nil {
 			return nil, err
 		}
-		// An array that holds the e-mail matches too; and of two users with
-		// one e-mail nobody can say which is meant.
-		if m != nil || gjson.GetBytes(d.JSON, emailField).Type != gjson.String {
+		// An array that holds the e-mail matches too, and names nobody.
+		if gjson.GetBytes(d.JSON, emailField).Type != gjson.String {
+			continue
+		}
+		if m != nil { // nobody can say which is meant
 			return nil, refused
 		}
 		m = &member{email: email, document: d}

@@ -1,6 +1,7 @@
 package collection
 
 import (
+	"math"
 	"slices"
 	"strconv"
 
@@ -90,8 +91,8 @@ func (k *checker) list() []*fieldRule {
 
 // fields returns the fields of a document as they are to be stored: what the
 // types say, numbers given out, formulas computed. ok is false if something is
-// wrong with them. update: the document was there before.
-func (k *checker) fields(list []pair, update bool) (now []pair, ok bool, err error) {
+// wrong with them. before is what an update finds; nil for a new document.
+func (k *checker) fields(list, before []pair) (now []pair, ok bool, err error) {
 	r, err := k.c.row.rules()
 	if err != nil || r == nil {
 		return list, err == nil, err
@@ -112,16 +113,19 @@ func (k *checker) fields(list []pair, update bool) (now []pair, ok bool, err err
 			continue
 		case rule.formula != nil: // computed below
 			continue
+		case rule.AutoIncrement: // numbered below; it keeps its place
+			now = append(now, m)
+			continue
 		}
 		m.value = k.value(rule, m.value)
 		has[rule.Name] = !empty(m.value)
 		now = append(now, m)
 	}
-	if now, err = k.count(r, now, has, update); err != nil {
+	if now, err = k.count(r, now, before); err != nil {
 		return nil, false, err
 	}
 	for _, rule := range r.list {
-		if rule.Required && !has[rule.Name] && !k.o.SkipValidate {
+		if rule.Required && !rule.AutoIncrement && !has[rule.Name] && !k.o.SkipValidate {
 			k.add(rule.Name, "this field is required", codeRequired)
 		}
 	}
@@ -143,51 +147,36 @@ func (k *checker) value(r *fieldRule, value []byte) []byte {
 	return value
 }
 
-// count gives numbers to the auto-increment fields of a new document that have
-// none, and remembers those that the client chose.
-func (k *checker) count(r *rules, list []pair, has map[string]bool, update bool) ([]pair, error) {
+// count sets the auto-increment fields: to the numbers that the document has,
+// else to the next ones. What the client sent does not matter, so no number is
+// given twice.
+func (k *checker) count(r *rules, list, before []pair) ([]pair, error) {
 	for _, rule := range r.list {
-		if !rule.AutoIncrement || update && !has[rule.Name] {
+		if !rule.AutoIncrement {
 			continue
 		}
-		s, err := k.sequence(rule.Name)
-		if err != nil {
-			return nil, err
-		}
-		i := slices.IndexFunc(list, func(m pair) bool { return m.is(rule.Name) })
-		if has[rule.Name] {
-			if n, ok := integer(list[i].value); ok {
-				s.last = max(s.last, n)
+		has := func(m pair) bool { return m.is(rule.Name) }
+		var m pair
+		if i := slices.IndexFunc(before, has); i >= 0 && isNumber(before[i].value) {
+			m = before[i]
+		} else {
+			s, err := k.sequence(rule.Name)
+			if err != nil {
+				return nil, err
 			}
-			continue
+			if s.last == math.MaxInt64 {
+				return nil, errs.E(errs.Invalid, "field %s: no number is left", rule.Name)
+			}
+			s.last++
+			m = newPair(rule.Name, strconv.AppendInt(nil, s.last, 10))
 		}
-		if s.last++; s.last < 0 {
-			return nil, errs.E(errs.Invalid, "field %s: no number is left", rule.Name)
-		}
-		m := newPair(rule.Name, strconv.AppendInt(nil, s.last, 10))
-		if i >= 0 {
+		if i := slices.IndexFunc(list, has); i >= 0 {
 			list[i] = m
 		} else {
 			list = append(list, m)
 		}
-		has[rule.Name] = true
 	}
 	return list, nil
-}
-
-// keepNumbers gives a document that is replaced the numbers it was given, where
-// the client sends none: they name it.
-func (k *checker) keepNumbers(before, after []pair) []pair {
-	for _, rule := range k.list() {
-		has := func(m pair) bool { return m.is(rule.Name) }
-		if !rule.AutoIncrement || slices.ContainsFunc(after, has) {
-			continue
-		}
-		if i := slices.IndexFunc(before, has); i >= 0 {
-			after = append(after, before[i])
-		}
-	}
-	return after
 }
 
 // sequence reads the last number of a field, once for each write.

@@ -34,7 +34,9 @@ func (c *Collection) sees(d Document) bool { return !c.mine || d.CreatedBy() == 
 
 // Insert stores new documents, all or none, and returns them as they are
 // stored. errs.Exists if a given id is taken, *ValidationError if the schema or
-// a unique index refuses one.
+// a unique index refuses one. Ids that are not whole are drawn in the order of
+// the drafts and kept there, so that a transaction that runs again stores the
+// same documents.
 func (c *Collection) Insert(drafts []Draft, o WriteOptions) ([]Document, error) {
 	if err := c.opened(Create); err != nil {
 		return nil, err
@@ -43,11 +45,14 @@ func (c *Collection) Insert(drafts []Draft, o WriteOptions) ([]Document, error) 
 	m := meta{created: now, changed: now, createdBy: c.by, changedBy: c.by}
 	check := c.checker(o)
 	docs := make([]Document, 0, len(drafts))
-	for i, draft := range drafts {
+	for i := range drafts {
 		if o.Many {
 			check.index = &i
 		}
-		d, err := c.insert(draft, m, check)
+		if !drafts[i].Given && drafts[i].ID.begun() {
+			drafts[i].ID = c.store.ids.complete(drafts[i].ID)
+		}
+		d, err := c.insert(drafts[i], m, check)
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +68,7 @@ func (c *Collection) Insert(drafts []Draft, o WriteOptions) ([]Document, error) 
 }
 
 func (c *Collection) insert(draft Draft, m meta, check *checker) (Document, error) {
-	fields, ok, err := check.fields(split(draft.Members), false)
+	fields, ok, err := check.fields(split(draft.Members), nil)
 	if err != nil || !ok {
 		return Document{}, err
 	}
@@ -122,10 +127,7 @@ func (c *Collection) Update(id OID, change Change, o WriteOptions) (Document, er
 		return Document{}, err
 	}
 	check := c.checker(o)
-	if change.replace {
-		after = check.keepNumbers(before, after)
-	}
-	fields, ok, err := check.fields(after, true)
+	fields, ok, err := check.fields(after, before)
 	if err != nil {
 		return Document{}, err
 	}
