@@ -123,6 +123,8 @@ func (s *issuers) find(ctx context.Context, source, id string, at time.Time) (*r
 	case is.busy <- struct{}{}:
 		defer func() { <-is.busy }()
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil { // also when both could be had
 		return nil, errs.E(errs.Unavailable, "the request has ended before the keys of tokens were fetched")
 	}
 	// Somebody else may have fetched meanwhile.

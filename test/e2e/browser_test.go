@@ -93,6 +93,7 @@ func browse(t *testing.T, calls []browserCall) []browserAnswer {
 // A page of the key's origin works with a web key as far as its scope goes; a
 // page of another origin sees nothing.
 func TestAPageUsesAWebKey(t *testing.T) {
+	t.Parallel()
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		io.WriteString(w, "<!doctype html><title>page</title>")
