@@ -39,11 +39,15 @@ func TestDocumentsAreServedAndTheirIndexesBuilt(t *testing.T) {
 	ask(401, "GET", "/cluster/restdb/databases", "Bearer "+testRestKey, "")
 	const indexes = "/cluster/restdb/databases/default/collections/items/indexes"
 	ask(201, "POST", indexes, root, `{"paths":["a"]}`)
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(ask(200, "GET", indexes, root, ""), `"state":"ready"`); {
-		if time.Now().After(end) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(20 * time.Second)
+	for !strings.Contains(ask(200, "GET", indexes, root, ""), `"state":"ready"`) {
+		select {
+		case <-tick.C:
+		case <-end:
 			t.Fatal("the index is not ready after 20 seconds")
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	if text := ask(200, "GET", "/rest/items?explain=true&q=%7B%22a%22:1%7D", testRestKey, ""); !strings.Contains(text, `"plan":"index"`) {
 		t.Errorf("the index is not used: %s", text)
