@@ -175,34 +175,15 @@ func (c *call) version(v uint64) {
 	c.w.Header().Set("Covey-Version", strconv.FormatUint(v, 10))
 }
 
-// Bounds of an Idempotency-Key. The lower one makes it unlikely that two
-// callers choose the same.
-const (
-	minIdempotencyKey = 16
-	maxIdempotencyKey = 128
-)
-
 // once returns the identity that the request's Idempotency-Key gives to a part
 // of what it does, nil if it has none. A repeat must agree in everything that
 // decides what is done.
 func (c *call) once(part int) (*kv.Once, error) {
-	given := c.r.Header["Idempotency-Key"]
-	if len(given) == 0 {
-		return nil, nil
+	key, since, err := web.IdempotencyKey(c.r)
+	if err != nil || key == "" {
+		return nil, err
 	}
-	key := given[0]
-	invisible := func(r rune) bool { return r <= ' ' || r >= 0x7f }
-	if len(given) > 1 || len(key) < minIdempotencyKey || len(key) > maxIdempotencyKey || strings.ContainsFunc(key, invisible) {
-		return nil, errs.E(errs.Invalid, "Idempotency-Key is not one text of %d to %d visible ASCII characters", minIdempotencyKey, maxIdempotencyKey)
-	}
-	once := &kv.Once{}
-	if since := c.r.Header.Get("Covey-Version"); since != "" {
-		v, err := strconv.ParseUint(since, 10, 64)
-		if err != nil {
-			return nil, errs.E(errs.Invalid, "Covey-Version is not a version: a whole number")
-		}
-		once.Since = v
-	}
+	once := &kv.Once{Since: since}
 	h := sha256.New()
 	for _, p := range []string{"covey operator request 1", c.r.Method, c.r.URL.EscapedPath(), key, strconv.Itoa(part), string(c.body)} {
 		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p)))) // so that no two lists of parts are one text

@@ -2,7 +2,6 @@ package kot
 
 import (
 	"net/http"
-	"strconv"
 
 	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/kv"
@@ -17,8 +16,6 @@ var (
 	jsonType     = []string{"application/json"}
 	retryAfter   = []string{"1"}
 	unknown      = []string{"unknown"}
-	linearizable = []string{"linearizable"}
-	stale        = []string{"stale"}
 	wantPassword = []string{`Basic realm="Login Required"`}
 	wantAccess   = []string{`Basic realm="Access Required"`}
 )
@@ -30,15 +27,8 @@ func setCommonHeaders(h http.Header) {
 
 // reply writes a success with a body of known length.
 func (q *request) reply(contentType []string, body []byte) error {
-	h := q.w.Header()
-	h["Content-Type"] = contentType
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	q.w.WriteHeader(http.StatusOK)
-	if q.r.Method == http.MethodHead {
-		return nil
-	}
-	_, err := q.w.Write(body)
-	return web.ClientGone(err)
+	q.w.Header()["Content-Type"] = contentType
+	return web.Send(q.w, q.r, http.StatusOK, body)
 }
 
 // sentence answers an action.
@@ -49,21 +39,8 @@ func (q *request) json(text []byte) error { return q.reply(jsonType, append(text
 
 // achieved writes what a read was given.
 func (q *request) achieved(info kv.ReadInfo) {
-	h := q.w.Header()
-	h["Covey-Version"] = []string{strconv.FormatUint(info.Version, 10)}
-	if !info.Consistency.Stale {
-		h["Covey-Consistency"] = linearizable
-		return
-	}
-	h["Covey-Consistency"] = stale
-	if info.Staleness >= 0 {
-		h["Covey-Staleness-Ms"] = []string{strconv.FormatInt(info.Staleness.Milliseconds(), 10)}
-	}
+	web.SetRead(q.w.Header(), info.Version, info.Consistency.Stale, info.Staleness)
 }
 
 // wrote writes where a change took place in the order of all changes.
-func (q *request) wrote(res kv.Result) {
-	if res.Version > 0 {
-		q.w.Header()["Covey-Version"] = []string{strconv.FormatUint(res.Version, 10)}
-	}
-}
+func (q *request) wrote(res kv.Result) { web.SetChange(q.w.Header(), res.Version, res.Duplicate) }

@@ -98,7 +98,7 @@ func (q *request) patience() (context.Context, context.CancelFunc) {
 
 // consistency is linearizable unless the client asks for less.
 func (q *request) consistency() kv.Consistency {
-	return kv.Consistency{Stale: q.r.Header.Get("Covey-Consistency") == stale[0]}
+	return kv.Consistency{Stale: q.r.Header.Get("Covey-Consistency") == "stale"}
 }
 
 // update commits what fn does, which may run several times.

@@ -115,11 +115,8 @@ var (
 	noStore       = []string{"no-store"}
 	noSniff       = []string{"nosniff"}
 	bytesType     = []string{"application/octet-stream"}
-	isTrue        = []string{"true"}
 	retryAfter    = []string{"1"}
 	unknown       = []string{"unknown"}
-	linearizable  = []string{"linearizable"}
-	stale         = []string{"stale"}
 	noContentSize = []string{"0"}
 )
 

@@ -2,7 +2,6 @@ package kvdb
 
 import (
 	"net/http"
-	"strconv"
 
 	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/kv"
@@ -10,15 +9,8 @@ import (
 
 // reply writes a success with a body of known length.
 func (q *request) reply(contentType []string, body []byte) error {
-	h := q.w.Header()
-	h["Content-Type"] = contentType
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	q.w.WriteHeader(http.StatusOK)
-	if q.r.Method == http.MethodHead {
-		return nil
-	}
-	_, err := q.w.Write(body)
-	return web.ClientGone(err)
+	q.w.Header()["Content-Type"] = contentType
+	return web.Send(q.w, q.r, http.StatusOK, body)
 }
 
 // empty writes a success without a body.
@@ -30,28 +22,11 @@ func (q *request) empty() error {
 
 // achieved writes what a read was given.
 func (q *request) achieved(info kv.ReadInfo) {
-	h := q.w.Header()
-	h["Covey-Version"] = []string{strconv.FormatUint(info.Version, 10)}
-	if !info.Consistency.Stale {
-		h["Covey-Consistency"] = linearizable
-		return
-	}
-	h["Covey-Consistency"] = stale
-	if info.Staleness >= 0 {
-		h["Covey-Staleness-Ms"] = []string{strconv.FormatInt(info.Staleness.Milliseconds(), 10)}
-	}
+	web.SetRead(q.w.Header(), info.Version, info.Consistency.Stale, info.Staleness)
 }
 
 // wrote writes where a change took place in the order of all changes.
-func (q *request) wrote(res kv.Result) {
-	h := q.w.Header()
-	if res.Version > 0 {
-		h["Covey-Version"] = []string{strconv.FormatUint(res.Version, 10)}
-	}
-	if res.Duplicate {
-		h["Covey-Replayed"] = isTrue
-	}
-}
+func (q *request) wrote(res kv.Result) { web.SetChange(q.w.Header(), res.Version, res.Duplicate) }
 
 // tagged is wrote for a change that gave one record a new version.
 func (q *request) tagged(res kv.Result) {

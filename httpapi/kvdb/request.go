@@ -91,35 +91,16 @@ func (q *request) update(once *kv.Once, fn func(*kv.Tx) error) (kv.Result, error
 	return q.DB.UpdateOnce(ctx, *once, fn)
 }
 
-// Bounds of an Idempotency-Key. The lower one makes it unlikely that two
-// clients choose the same.
-const (
-	minIdempotencyKey = 16
-	maxIdempotencyKey = 128
-)
-
 // once returns the identity that the request's Idempotency-Key gives it, or
 // nil if it has none. params are the parameters that make two requests
 // different.
 func (q *request) once(body []byte, params ...string) *kv.Once {
-	given := q.r.Header["Idempotency-Key"]
-	if len(given) == 0 {
+	key, since, err := web.IdempotencyKey(q.r)
+	q.note(err)
+	if key == "" {
 		return nil
 	}
-	key := given[0]
-	if len(given) > 1 || len(key) < minIdempotencyKey || len(key) > maxIdempotencyKey || !visible(key) {
-		q.note(errs.E(errs.Invalid, "Idempotency-Key is not one text of %d to %d visible ASCII characters", minIdempotencyKey, maxIdempotencyKey))
-		return nil
-	}
-	var once kv.Once
-	if since := q.r.Header.Get("Covey-Version"); since != "" {
-		v, err := strconv.ParseUint(since, 10, 64)
-		if err != nil {
-			q.note(errs.E(errs.Invalid, "Covey-Version is not a version: a whole number"))
-			return nil
-		}
-		once.Since = v
-	}
+	once := kv.Once{Since: since}
 	id := bucket.Request{
 		Bucket: q.bucket, Method: q.r.Method, IdempotencyKey: key, Credential: q.cred, Body: body,
 		Target: frame(append([]string{string(q.key)}, params...)),
@@ -137,15 +118,6 @@ func frame(parts []string) string {
 		b.WriteString(p)
 	}
 	return b.String()
-}
-
-func visible(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 // ttl reads ?ttl=, which may be absent.

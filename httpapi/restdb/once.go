@@ -9,16 +9,10 @@ import (
 	"strconv"
 
 	"github.com/coveydb/covey/fsm/command"
+	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/layer/collection"
-)
-
-// Bounds of an Idempotency-Key. The lower one makes it unlikely that two
-// clients choose the same.
-const (
-	minIdempotencyKey = 16
-	maxIdempotencyKey = 128
 )
 
 // once is what makes a repeat of a request known as one.
@@ -31,24 +25,9 @@ type once struct {
 // idempotency reads the Idempotency-Key, and the Covey-Version that may come
 // with it.
 func (q *request) idempotency() {
-	given := q.r.Header["Idempotency-Key"]
-	if len(given) == 0 {
-		return
-	}
-	key := given[0]
-	if len(given) > 1 || len(key) < minIdempotencyKey || len(key) > maxIdempotencyKey || !visible(key) {
-		q.note(errs.E(errs.Invalid, "Idempotency-Key is not one text of %d to %d visible ASCII characters", minIdempotencyKey, maxIdempotencyKey))
-		return
-	}
-	if since := q.r.Header.Get("Covey-Version"); since != "" {
-		v, err := strconv.ParseUint(since, 10, 64)
-		if err != nil {
-			q.note(errs.E(errs.Invalid, "Covey-Version is not a version: a whole number"))
-			return
-		}
-		q.once.since = v
-	}
-	q.once.key = key
+	var err error
+	q.once.key, q.once.since, err = web.IdempotencyKey(q.r)
+	q.note(err)
 }
 
 // content makes the body a part of the identity, as it was understood: the
@@ -86,15 +65,6 @@ func (q *request) identity(database string) command.ID {
 func writePart(h hash.Hash, p string) {
 	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
 	_, _ = h.Write([]byte(p))
-}
-
-func visible(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 var errMoved = errs.E(errs.Unavailable, "the database that this host means has just become another; nothing was changed, try again")

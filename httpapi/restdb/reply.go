@@ -14,13 +14,11 @@ import (
 
 // Headers that are the same on many answers, shared like those of cors.go.
 var (
-	noStore      = []string{"no-store"}
-	noSniff      = []string{"nosniff"}
-	retryAfter   = []string{"1"}
-	unknown      = []string{"unknown"}
-	linearizable = []string{"linearizable"}
-	stale        = []string{"stale"}
-	jsonType     = []string{"application/json; charset=utf-8"}
+	noStore    = []string{"no-store"}
+	noSniff    = []string{"nosniff"}
+	retryAfter = []string{"1"}
+	unknown    = []string{"unknown"}
+	jsonType   = []string{"application/json; charset=utf-8"}
 )
 
 func setCommonHeaders(h http.Header) {
@@ -34,41 +32,17 @@ func (q *request) reply(status int, body []byte) error { return q.send(status, j
 
 // send writes a success with a body of known length.
 func (q *request) send(status int, contentType []string, body []byte) error {
-	h := q.w.Header()
-	h["Content-Type"] = contentType
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	q.w.WriteHeader(status)
-	if q.r.Method == http.MethodHead {
-		return nil
-	}
-	_, err := q.w.Write(body)
-	return web.ClientGone(err)
+	q.w.Header()["Content-Type"] = contentType
+	return web.Send(q.w, q.r, status, body)
 }
 
 // achieved writes what a read was given.
 func (q *request) achieved(info kv.ReadInfo) {
-	h := q.w.Header()
-	h["Covey-Version"] = []string{strconv.FormatUint(info.Version, 10)}
-	if !info.Consistency.Stale {
-		h["Covey-Consistency"] = linearizable
-		return
-	}
-	h["Covey-Consistency"] = stale
-	if info.Staleness >= 0 {
-		h["Covey-Staleness-Ms"] = []string{strconv.FormatInt(info.Staleness.Milliseconds(), 10)}
-	}
+	web.SetRead(q.w.Header(), info.Version, info.Consistency.Stale, info.Staleness)
 }
 
 // wrote writes where a change took place in the order of all changes.
-func (q *request) wrote(res kv.Result) {
-	h := q.w.Header()
-	if res.Version > 0 {
-		h["Covey-Version"] = []string{strconv.FormatUint(res.Version, 10)}
-	}
-	if res.Duplicate {
-		h["Covey-Replayed"] = isTrue
-	}
-}
+func (q *request) wrote(res kv.Result) { web.SetChange(q.w.Header(), res.Version, res.Duplicate) }
 
 // failureNames are the names of errors by status. Whatever is missing here is a
 // ServerError.
