@@ -64,6 +64,8 @@ func (a *applier) entry(e Entry) ([]command.Result, error) {
 		return nil, err
 	}
 	a.st.Clock = max(a.st.Clock, entry.Time)
+	before := a.st.Version
+	a.m.hist.begin(a.st.Clock)
 	var results []command.Result
 	if entry.Chunk != nil {
 		res, err := a.chunk(entry.Chunk)
@@ -81,7 +83,8 @@ func (a *applier) entry(e Entry) ([]command.Result, error) {
 	}
 	a.st.Index = e.Index
 	a.extendChain(e.Data, results)
-	return results, nil
+	a.keepHistory(before)
+	return results, a.trimHistory()
 }
 
 // extendChain hashes an entry and its results into the chain. The wording of a
@@ -145,6 +148,7 @@ func (a *applier) command(c *command.Command) (command.Result, error) {
 	if err := a.ops(c, &res); err != nil {
 		return res, err
 	}
+	a.m.hist.command(a.st.Version)
 	a.remember(c.ID, &res)
 	return res, nil
 }

@@ -37,6 +37,12 @@ func (n *inspector) pair(key, value []byte) (err error) {
 		_, _, err = decodeExpiryKey(key)
 	case prefixID:
 		err = n.slot(key, value)
+	case prefixHistory:
+		if err = wantLen(key, 9); err == nil {
+			_, err = walkHistory(value, 0, func(*Change) bool { return true })
+		}
+	case prefixSegment:
+		err = wantLen(key, 9)
 	case prefixChunk:
 		err = wantLen(key, 1+len(command.ID{})+8)
 	case prefixChunkSet:

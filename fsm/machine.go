@@ -29,6 +29,7 @@ type Machine struct {
 	key     []byte // scratch too
 	hash    hash.Hash
 	cmd     command.Command
+	hist    history
 
 	version atomic.Uint64 // published
 
@@ -43,6 +44,10 @@ type Options struct {
 	// Ring is how many command ids a NEW state remembers, RingSize when 0. All
 	// replicas must agree; only tests set it.
 	Ring uint64
+
+	// History is how many bytes of history a NEW state keeps, HistoryBytes when
+	// 0. All replicas must agree; only tests set it.
+	History uint64
 
 	// Full is called when the store has no room for a committed batch. It may
 	// wait, and returns whether to try again; if not, or when it is nil, Apply
@@ -60,20 +65,25 @@ func Open(db *store.DB, o Options) (*Machine, error) {
 	case o.Ring > maxRing:
 		return nil, errs.E(errs.Invalid, "a ring of %d command ids, the limit is %d", o.Ring, maxRing)
 	}
+	switch {
+	case o.History == 0:
+		o.History = HistoryBytes
+	case o.History > maxHistory:
+		return nil, errs.E(errs.Invalid, "a history of %d bytes, the limit is %d", o.History, uint64(maxHistory))
+	}
 	m := &Machine{db: db, opts: o, heads: newHeads(headSlots), hash: sha256.New()}
-	if err := m.load(o.Ring); err != nil {
+	if err := m.load(State{Ring: o.Ring, HistoryLimit: o.History}); err != nil {
 		return nil, err
 	}
 	m.publish()
 	return m, nil
 }
 
-// load reads the state from the store; a store without one begins with a ring
-// of size freshRing.
-func (m *Machine) load(freshRing uint64) error {
+// load reads the state from the store; a store without one begins with fresh.
+func (m *Machine) load(fresh State) error {
 	snap := m.db.Snapshot()
 	defer snap.Close()
-	n := inspector{st: State{Ring: freshRing}, found: true}
+	n := inspector{st: fresh, found: true}
 	v, ok, err := snap.Get(metaKey)
 	if err != nil {
 		return err

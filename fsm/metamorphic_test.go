@@ -82,7 +82,7 @@ func randomHistory(t *testing.T, seed uint64, bursts int) (history []Entry, resu
 	hash = x.hash()
 	x.finish()
 	kinds := map[string]int{}
-	plain := newRig(t, Options{Ring: 64})
+	plain := newRig(t, Options{Ring: 64, History: 4096})
 	defer plain.close()
 	for _, e := range history {
 		res, err := plain.m.Apply([]Entry{e})
@@ -142,7 +142,7 @@ func TestSameEntriesGiveTheSameState(t *testing.T) {
 			history, results, want := randomHistory(t, seed, 250)
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			dirs := 0
-			r := replay(t, rnd, newRig(t, Options{Ring: 64}), history, results, func(r *rig) *rig {
+			r := replay(t, rnd, newRig(t, Options{Ring: 64, History: 4096}), history, results, func(r *rig) *rig {
 				switch rnd.IntN(40) {
 				case 0: // restart
 					r.close()
@@ -156,7 +156,7 @@ func TestSameEntriesGiveTheSameState(t *testing.T) {
 						t.Fatal(err)
 					}
 					r.close()
-					r = newRig(t, Options{Ring: 8})
+					r = newRig(t, Options{Ring: 8, History: 100})
 					if err := r.m.Restore(&stream); err != nil {
 						t.Fatal(err)
 					}
@@ -184,7 +184,7 @@ func TestReplayAfterACrashGivesTheSameState(t *testing.T) {
 			history, results, want := randomHistory(t, seed+100, 120)
 			rnd := rand.New(rand.NewPCG(seed, 2))
 			crashes, lost := 0, uint64(0)
-			r := openRig(t, vfs.NewCrashableMem(), "state", Options{Ring: 64})
+			r := openRig(t, vfs.NewCrashableMem(), "state", Options{Ring: 64, History: 4096})
 			r = replay(t, rnd, r, history, results, func(r *rig) *rig {
 				switch rnd.IntN(12) {
 				case 0:

@@ -25,6 +25,7 @@ func (a *applier) ops(c *command.Command, res *command.Result) error {
 			lo, hi := dataSpan(o.Key, o.Hi)
 			a.b.DeleteSpan(lo, hi)
 			a.m.heads.void()
+			a.m.hist.span(o.Key, o.Hi)
 		case command.Touch:
 			err = a.touch(o.Key, o.TTL)
 		case command.Reap:
@@ -46,11 +47,12 @@ func (a *applier) put(key, value []byte, ttl int64) error {
 	if err != nil {
 		return err
 	}
-	a.replace(old, key, value, ttl)
+	h := a.replace(old, key, value, ttl)
+	a.m.hist.set(key, value, h.expiry, !old.live(a.st.Clock))
 	return nil
 }
 
-func (a *applier) replace(old head, key, value []byte, ttl int64) {
+func (a *applier) replace(old head, key, value []byte, ttl int64) head {
 	h := newHead(a.st.Version, a.st.Clock, ttl)
 	if was, is := old.due(), h.due(); was != is {
 		if old.expiry != 0 {
@@ -64,6 +66,7 @@ func (a *applier) replace(old head, key, value []byte, ttl int64) {
 	a.m.scratch = rec
 	a.b.Set(a.dataKey(key), rec)
 	a.m.heads.note(key, h, value)
+	return h
 }
 
 // dataKey and expiryKey make a key that is valid until the next one is made.
@@ -86,6 +89,7 @@ func (a *applier) delete(key []byte) error {
 		a.b.Delete(a.expiryKey(old.due(), key))
 	}
 	a.remove(key)
+	a.m.hist.gone(key, old.live(a.st.Clock))
 	return nil
 }
 
@@ -100,6 +104,7 @@ func (a *applier) touch(key []byte, ttl int64) error {
 	if err != nil || !old.live(a.st.Clock) {
 		return err
 	}
-	a.replace(old, key, value, ttl)
+	h := a.replace(old, key, value, ttl)
+	a.m.hist.touch(key, h.expiry)
 	return nil
 }

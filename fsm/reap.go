@@ -32,6 +32,7 @@ func (a *applier) reap(limit uint64) (looked uint64, err error) {
 		}
 		if h.expiry != 0 && h.due() == d.due {
 			a.remove(d.key)
+			a.m.hist.gone(d.key, false)
 		}
 		a.b.Delete(a.expiryKey(d.due, d.key))
 	}

@@ -19,13 +19,14 @@ var update = flag.Bool("update", false, "write what the machine answers into the
 // The scripts of testdata/*.txt. A line that begins with "> " is a step; the
 // lines after it, up to an empty one, are what the machine answered.
 //
-//	> machine ring=N             a new machine
+//	> machine ring=N [history=N] a new machine
 //	> floor N                    commands that read before version N are refused
 //	> entry STAMP COMMAND | …    apply one entry; each answer is a line
 //	> chunk STAMP N/TOTAL COMMAND  apply one piece of a large command
 //	> reopen                     close the store, and open it again
 //	> dump [NOW]                 live records, at the machine's clock or NOW
 //	> inside                     the expiry index, chunks and remembered ids
+//	> history FROM               the changes of the versions from FROM on
 //	> due NOW                    whether a reap has work
 //
 // A COMMAND is clauses with a ";" between: id=N since=N version=N at=MS
@@ -90,9 +91,12 @@ func (s *script) step(line string) (string, error) {
 	verb, rest, _ := strings.Cut(line, " ")
 	switch verb {
 	case "machine":
-		ring, err := strconv.ParseUint(strings.TrimPrefix(rest, "ring="), 10, 64)
-		s.r = newRig(s.r.t, Options{Ring: ring})
-		return "", err
+		var o Options
+		if _, err := fmt.Sscanf(rest+" history=0", "ring=%d history=%d", &o.Ring, &o.History); err != nil {
+			return "", err
+		}
+		s.r = newRig(s.r.t, o)
+		return "", nil
 	case "floor":
 		floor, err := strconv.ParseUint(rest, 10, 64)
 		s.r.m.st.Floor = floor
@@ -110,6 +114,8 @@ func (s *script) step(line string) (string, error) {
 		return s.dump(rest)
 	case "inside":
 		return s.inside(), nil
+	case "history":
+		return s.history(rest)
 	case "due":
 		now, err := strconv.ParseInt(rest, 10, 64)
 		if err != nil {
@@ -212,6 +218,41 @@ func (s *script) dump(rest string) (string, error) {
 		return "", fmt.Errorf("downwards it reads %q", back)
 	}
 	return strings.Join(append(lines, "."), "") + "\n", nil
+}
+
+func (s *script) history(from string) (string, error) {
+	first, err := strconv.ParseUint(from, 10, 64)
+	if err != nil {
+		return "", err
+	}
+	v := s.r.view()
+	defer v.Release()
+	var out strings.Builder
+	fmt.Fprintf(&out, "kept from %d\n", v.History)
+	err = v.Changes(first, func(c *Change) bool {
+		what := [...]string{"", "set", "delete", "span", "expire", "touch"}[c.Kind]
+		fmt.Fprintf(&out, "%d.%d at %d %s %s", c.Version, c.Seq, c.Time, what, c.Key)
+		if c.Kind == ChangeSpan {
+			fmt.Fprintf(&out, "..%s", c.Hi)
+		}
+		if c.Kind == ChangeSet {
+			fmt.Fprintf(&out, "=%s", c.Value)
+		}
+		for _, flag := range []struct {
+			set  bool
+			name string
+		}{{c.Created, "created"}, {c.Long, "long"}, {c.Kind == ChangeSpan && c.Hi == nil, "endless"}} {
+			if flag.set {
+				out.WriteString(" " + flag.name)
+			}
+		}
+		if c.Expiry != 0 {
+			fmt.Fprintf(&out, " expiry=%d", c.Expiry)
+		}
+		out.WriteString("\n")
+		return true
+	})
+	return out.String(), err
 }
 
 func (s *script) inside() string {

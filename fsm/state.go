@@ -13,7 +13,7 @@ const RingSize = 100_000
 const maxRing = 1 << 24
 
 // stateFormat is the layout of everything below the machine's prefixes.
-const stateFormat = 1
+const stateFormat = 2
 
 // State is where a machine stands.
 type State struct {
@@ -23,6 +23,11 @@ type State struct {
 	Floor   uint64   // commands that read before this version are refused
 	Ring    uint64   // ids remembered
 	Chain   [32]byte // hash over all entries and results so far
+
+	History      uint64 // the oldest version whose changes are kept
+	HistoryLimit uint64 // bytes of history to keep
+	HistoryHeld  uint64 // bytes of history
+	SegmentHeld  uint64 // of them, in the segment that is not ended
 }
 
 func (s *State) append(dst []byte) []byte {
@@ -32,6 +37,10 @@ func (s *State) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(s.Clock))
 	dst = binary.AppendUvarint(dst, s.Floor)
 	dst = binary.AppendUvarint(dst, s.Ring)
+	dst = binary.AppendUvarint(dst, s.History)
+	dst = binary.AppendUvarint(dst, s.HistoryLimit)
+	dst = binary.AppendUvarint(dst, s.HistoryHeld)
+	dst = binary.AppendUvarint(dst, s.SegmentHeld)
 	return append(dst, s.Chain[:]...)
 }
 
@@ -45,7 +54,7 @@ func decodeState(p []byte) (State, error) {
 	}
 	p = p[1:]
 	var clock uint64
-	for _, field := range []*uint64{&s.Version, &s.Index, &clock, &s.Floor, &s.Ring} {
+	for _, field := range []*uint64{&s.Version, &s.Index, &clock, &s.Floor, &s.Ring, &s.History, &s.HistoryLimit, &s.HistoryHeld, &s.SegmentHeld} {
 		v, n := binary.Uvarint(p)
 		if n <= 0 {
 			return s, errCorrupt
@@ -53,7 +62,7 @@ func decodeState(p []byte) (State, error) {
 		*field, p = v, p[n:]
 	}
 	s.Clock = int64(clock)
-	if len(p) != len(s.Chain) || s.Ring == 0 || s.Ring > maxRing || clock > 1<<63-1 {
+	if len(p) != len(s.Chain) || s.Ring == 0 || s.Ring > maxRing || clock > 1<<63-1 || s.HistoryLimit > maxHistory {
 		return s, errCorrupt
 	}
 	copy(s.Chain[:], p)

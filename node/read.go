@@ -24,6 +24,10 @@ type proof struct {
 	version uint64
 }
 
+// Wait returns once this node's own state is at version: with View it makes
+// the node a source of a feed.
+func (n *Node) Wait(ctx context.Context, version uint64) error { return n.machine.Wait(ctx, version) }
+
 // View implements kv.Backend.
 func (n *Node) View(ctx context.Context, c kv.Consistency) (*fsm.View, kv.ReadInfo, error) {
 	if c.Stale {

@@ -39,13 +39,18 @@ func New(t testing.TB) *Store { return NewForgetful(t, 0) }
 
 // NewForgetful is New with a state machine that remembers the ids of only so
 // many commands; 0 is as many as a cluster does.
-func NewForgetful(t testing.TB, ids uint64) *Store {
+func NewForgetful(t testing.TB, ids uint64) *Store { return open(t, fsm.Options{Ring: ids}) }
+
+// NewShort is New with a state that keeps only so many bytes of history.
+func NewShort(t testing.TB, history uint64) *Store { return open(t, fsm.Options{History: history}) }
+
+func open(t testing.TB, o fsm.Options) *Store {
 	t.Helper()
 	db, err := store.Open(store.Options{Dir: "kvtest", FS: store.MemFS(), MemTableBytes: 1 << 20, CacheBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := fsm.Open(db, fsm.Options{Ring: ids})
+	m, err := fsm.Open(db, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +119,10 @@ func (s *Store) Reap() error {
 	_, err := s.Commit(context.Background(), &command.Command{ID: id, Ops: []command.Op{{Kind: command.Reap, Limit: 1 << 20}}})
 	return err
 }
+
+// Wait returns once the state is at version: with View it makes the Store a
+// source of a feed.
+func (s *Store) Wait(ctx context.Context, version uint64) error { return s.machine.Wait(ctx, version) }
 
 // View implements kv.Backend.
 func (s *Store) View(ctx context.Context, c kv.Consistency) (*fsm.View, kv.ReadInfo, error) {
