@@ -25,10 +25,6 @@ import (
 	"github.com/coveydb/covey/node/logbridge"
 )
 
-// cachedEntries is how many of the newest entries stay in memory for followers
-// that are almost up to date.
-const cachedEntries = 512
-
 // lockWait is how long Open waits for another process to let go of the folder.
 const lockWait = time.Second
 
@@ -146,10 +142,7 @@ func (s *Stores) open(o Options) error {
 	}
 	s.closers = append(s.closers, s.guard.disk)
 	s.Stable = newStable(stable, s.guard)
-	s.Log, err = raft.NewLogCache(cachedEntries, newGuardedLog(log, s.guard, o.Kind))
-	if err != nil {
-		return errs.E(errs.Internal, "raft log: %w", err)
-	}
+	s.Log = newRecentLog(newGuardedLog(log, s.guard, o.Kind))
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	// Two stores that report the same gauges would overwrite each other, so
