@@ -30,8 +30,10 @@ const (
 var rooms = map[string]room{
 	"internal/archtest": {floor: ground},
 	"internal/auth":     {floor: ground},
+	"internal/dial":     {floor: ground},
 	"internal/errs":     {floor: ground},
 	"internal/freeport": {floor: ground},
+	"internal/picture":  {floor: ground},
 	"internal/seal":     {floor: ground},
 	"internal/tuple":    {floor: ground},
 	"fsm/command":       {floor: ground},
@@ -40,14 +42,23 @@ var rooms = map[string]room{
 
 	"fsm": {floor: floorMachine, imports: []string{"store"}},
 
-	"kv":        {floor: floorTransactions, imports: []string{"fsm"}},
+	"kv":               {floor: floorTransactions, imports: []string{"fsm"}},
+	"outgoing/smtp":    {floor: floorStore},
+	"outgoing/webhook": {floor: floorStore, imports: []string{"internal/dial"}},
+
+	"kv/feed":   {floor: floorTransactions, imports: []string{"fsm", "kv"}},
+	"kv/outbox": {floor: floorTransactions, imports: []string{"kv", "kv/feed"}},
 	"kv/kvtest": {floor: floorTransactions, imports: []string{"fsm", "kv", "store"}},
 
-	"layer/bucket":   {floor: floorLayers, imports: []string{"kv"}},
+	"layer/bucket":   {floor: floorLayers, imports: []string{"kv", "kv/feed"}},
 	"layer/database": {floor: floorLayers, imports: []string{"kv"}},
 
-	"layer/collection":       {floor: floorLayers, imports: []string{"kv", "layer/collection/query"}},
+	"layer/collection":       {floor: floorLayers, imports: []string{"internal/dial", "kv", "kv/feed", "kv/outbox", "layer/collection/query", "outgoing/webhook"}},
 	"layer/collection/query": {floor: floorLayers},
+
+	"layer/collection/mail":     {floor: floorLayers, imports: []string{"kv", "kv/outbox", "layer/collection", "layer/collection/query"}},
+	"layer/collection/media":    {floor: floorLayers, imports: []string{"kv", "layer/collection", "internal/picture"}},
+	"layer/collection/realtime": {floor: floorLayers, imports: []string{"kv", "kv/feed", "layer/collection"}},
 
 	"transport": {floor: floorPeers},
 	"cluster":   {floor: floorPeers},
@@ -67,16 +78,19 @@ var rooms = map[string]room{
 
 	"httpapi/web": {floor: floorWeb},
 
-	"httpapi/kvdb": {floor: floorProtocols, imports: []string{"httpapi/web", "kv", "layer/bucket"}},
+	"httpapi/kvdb": {floor: floorProtocols, imports: []string{"httpapi/web", "kv", "kv/feed", "layer/bucket"}},
 
 	"httpapi/kot": {floor: floorProtocols, imports: []string{"httpapi/web", "kv", "layer/database"}},
 
-	"httpapi/restdb": {floor: floorProtocols, imports: []string{"httpapi/web", "kv", "layer/collection", "layer/collection/query"}},
+	"httpapi/restdb": {floor: floorProtocols, imports: []string{
+		"httpapi/web", "internal/picture", "kv", "kv/feed", "layer/collection", "layer/collection/query",
+		"layer/collection/mail", "layer/collection/media", "layer/collection/realtime",
+	}},
 
 	"httpapi/admin": {floor: floorProtocols, imports: []string{"cluster", "httpapi/web", "kv", "layer/bucket", "layer/collection"}},
 
 	"httpapi": {floor: floorDoors, imports: []string{
-		"httpapi/admin", "httpapi/kot", "httpapi/kvdb", "httpapi/restdb", "httpapi/web", "kv",
+		"httpapi/admin", "httpapi/kot", "httpapi/kvdb", "httpapi/restdb", "httpapi/web", "kv", "kv/feed",
 		"layer/bucket", "layer/collection", "layer/database",
 	}},
 	"client": {floor: floorDoors},
@@ -91,7 +105,8 @@ var rooms = map[string]room{
 		"client", "cmd/covey/bench", "cmd/covey/config", "cmd/covey/demo", "cmd/covey/output", "cmd/covey/server",
 	}},
 	"cmd/covey/server": {floor: roof, imports: []string{
-		"cluster", "httpapi", "httpapi/kot", "httpapi/kvdb", "httpapi/web", "kv", "layer/bucket", "layer/collection", "node", "node/raftlog",
+		"cluster", "httpapi", "httpapi/kot", "httpapi/kvdb", "httpapi/web", "kv", "kv/feed", "kv/outbox", "layer/bucket", "layer/collection",
+		"layer/collection/mail", "layer/collection/media", "node", "node/raftlog", "outgoing/smtp", "outgoing/webhook",
 		"cmd/covey/config",
 	}},
 }
@@ -99,8 +114,13 @@ var rooms = map[string]room{
 // siblings are imports on one floor that are meant: a folder's own sub-packages
 // and the bridge to our log.
 var siblings = map[[2]string]bool{
-	{"node/raftlog", "node/logbridge"}:             true,
-	{"layer/collection", "layer/collection/query"}: true,
+	{"kv/outbox", "kv/feed"}:                            true,
+	{"node/raftlog", "node/logbridge"}:                  true,
+	{"layer/collection", "layer/collection/query"}:      true,
+	{"layer/collection/mail", "layer/collection"}:       true,
+	{"layer/collection/mail", "layer/collection/query"}: true,
+	{"layer/collection/media", "layer/collection"}:      true,
+	{"layer/collection/realtime", "layer/collection"}:   true,
 }
 
 // everyone is what any package may import of ours. The test packages among the
@@ -127,32 +147,39 @@ var closed = map[string][]string{
 // library's. "node" stands for node and all below it, and so on. A module that
 // is missing here may be imported by nobody but tests.
 var libraries = map[string][]string{
-	"github.com/cockroachdb/pebble/v2":        {"store"},
-	"github.com/hashicorp/raft":               {"node"},
-	"github.com/hashicorp/raft-boltdb/v2":     {"node/raftlog"},
-	"github.com/hashicorp/raft-wal":           {"node/raftlog"},
-	"go.etcd.io/bbolt":                        {"node/raftlog"},
-	"github.com/hashicorp/go-hclog":           {"node"},
-	"github.com/hashicorp/go-metrics":         {"node/telemetry"},
-	"github.com/armon/go-metrics":             {"node/raftlog", "node/telemetry"},
-	"github.com/hashicorp/memberlist":         {"cluster"},
-	"github.com/prometheus/client_golang":     {"store", "cluster", "transport", "node", "httpapi", "cmd"},
-	"github.com/gorilla/mux":                  {"httpapi"},
-	"github.com/tidwall/gjson":                {"layer/collection"},
-	"github.com/golang-jwt/jwt/v5":            {"layer/collection"},
-	"code.dny.dev/ssrf":                       {"layer/collection"},
-	"github.com/klauspost/compress":           {"layer"},
-	"golang.org/x/crypto":                     {"internal"},
-	"golang.org/x/sync":                       {"node", "httpapi"},
-	"golang.org/x/text":                       {"client"},
-	"github.com/HdrHistogram/hdrhistogram-go": {"cmd"},
-	"github.com/jedib0t/go-pretty/v6":         {"cmd"},
-	"github.com/knadh/koanf/v2":               {"cmd"},
-	"github.com/mattn/go-isatty":              {"cmd"},
-	"github.com/lmittmann/tint":               {"cmd"},
-	"github.com/spf13/cobra":                  {"cmd"},
-	"github.com/spf13/pflag":                  {"cmd"},
-	"go.yaml.in/yaml/v3":                      {"cmd"},
+	"github.com/cockroachdb/pebble/v2":                         {"store"},
+	"github.com/hashicorp/raft":                                {"node"},
+	"github.com/hashicorp/raft-boltdb/v2":                      {"node/raftlog"},
+	"github.com/hashicorp/raft-wal":                            {"node/raftlog"},
+	"go.etcd.io/bbolt":                                         {"node/raftlog"},
+	"github.com/hashicorp/go-hclog":                            {"node"},
+	"github.com/hashicorp/go-metrics":                          {"node/telemetry"},
+	"github.com/armon/go-metrics":                              {"node/raftlog", "node/telemetry"},
+	"github.com/hashicorp/memberlist":                          {"cluster"},
+	"github.com/prometheus/client_golang":                      {"store", "cluster", "transport", "kv/outbox", "node", "httpapi", "cmd"},
+	"github.com/gorilla/mux":                                   {"httpapi"},
+	"github.com/hashicorp/go-immutable-radix/v2":               {"kv/feed"},
+	"github.com/tidwall/gjson":                                 {"layer/collection"},
+	"github.com/golang-jwt/jwt/v5":                             {"layer/collection"},
+	"code.dny.dev/ssrf":                                        {"internal/dial"},
+	"github.com/standard-webhooks/standard-webhooks/libraries": {"outgoing/webhook"},
+	"github.com/bep/imagemeta":                                 {"internal/picture"},
+	"golang.org/x/image":                                       {"internal/picture"},
+	"github.com/cbroglie/mustache":                             {"layer/collection/mail"},
+	"github.com/gabriel-vasile/mimetype":                       {"layer/collection/media"},
+	"github.com/wneessen/go-mail":                              {"outgoing/smtp"},
+	"github.com/klauspost/compress":                            {"layer"},
+	"golang.org/x/crypto":                                      {"internal"},
+	"golang.org/x/sync":                                        {"kv/feed", "node", "httpapi"},
+	"golang.org/x/text":                                        {"client"},
+	"github.com/HdrHistogram/hdrhistogram-go":                  {"cmd"},
+	"github.com/jedib0t/go-pretty/v6":                          {"cmd"},
+	"github.com/knadh/koanf/v2":                                {"cmd"},
+	"github.com/mattn/go-isatty":                               {"cmd"},
+	"github.com/lmittmann/tint":                                {"cmd"},
+	"github.com/spf13/cobra":                                   {"cmd"},
+	"github.com/spf13/pflag":                                   {"cmd"},
+	"go.yaml.in/yaml/v3":                                       {"cmd"},
 }
 
 // purity is what a package may not do.

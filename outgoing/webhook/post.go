@@ -1,0 +1,183 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/coveydb/covey/internal/dial"
+	"github.com/coveydb/covey/internal/errs"
+)
+
+const (
+	defaultTimeout = 15 * time.Second
+	maxAnswer      = 64 << 10 // bytes
+	drainTime      = time.Second
+	maxErrorText   = 200 // bytes
+	userAgent      = "Covey-Webhook/1"
+)
+
+// A Poster posts messages. Its fields must not change once it has posted one.
+// Safe for concurrent use. Close it when it is no longer needed.
+type Poster struct {
+	// AllowPrivate lets it dial any address and port, and post without TLS.
+	AllowPrivate bool
+	Timeout      time.Duration // of one post, up to the end of the answer's head; 0 = 15 seconds
+	MaxAnswer    int64         // bytes that are read of an answer; 0 = 64 KiB
+
+	once      sync.Once
+	transport *http.Transport
+}
+
+// A Message is what is posted.
+type Message struct {
+	URL     string
+	ID      string      // the same for all tries
+	At      time.Time   // of this try
+	Body    []byte      // JSON; it is sent as it is
+	Secret  []byte      // the signature's key, see ParseSecret
+	Headers http.Header // sent besides; those that Post sets itself win
+}
+
+// Post makes one try to post m. nil: the target has answered with a status of
+// 200 to 299; what it says in the body counts for nothing. Otherwise:
+//
+//   - A *StatusError is any other answer. As the specification says, 410 Gone (and
+//     then errors.Is(err, ErrGone)) means that the target wants no more; after all
+//     others, also 400 and 404, another try may succeed. A redirect is one of
+//     them: it is not followed, since nobody has agreed to where it leads.
+//   - errs.Unavailable: there was no answer, or no connection, or the address is
+//     not one that may be dialled, which may change as the name's address does.
+//   - errs.Invalid: m can never be posted.
+//   - ctx's cause, if ctx ended before.
+func (p *Poster) Post(ctx context.Context, m Message) error {
+	r, err := p.request(m)
+	if err != nil {
+		return err
+	}
+	p.once.Do(p.open)
+	timeout := p.Timeout
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	posting, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	// Not through an http.Client: it would follow redirects, and its errors hold
+	// the URL.
+	answer, err := p.transport.RoundTrip(r.WithContext(posting))
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case posting.Err() != nil:
+		return errs.E(errs.Unavailable, "%s did not answer within %v", r.URL.Host, timeout)
+	case dial.Refused(err):
+		return errs.E(errs.Unavailable, "%s is not on the public internet, or its port is not 443 or 80, and private addresses are not allowed", r.URL.Host)
+	default:
+		return errs.E(errs.Unavailable, "%s: %s", r.URL.Host, reason(err, r.URL))
+	}
+	p.drain(answer, cancel)
+	return judge(answer, time.Now())
+}
+
+// Close closes idle connections.
+func (p *Poster) Close() {
+	p.once.Do(p.open)
+	p.transport.CloseIdleConnections()
+}
+
+func (p *Poster) open() {
+	dialer := &net.Dialer{Control: dial.Guard(p.AllowPrivate)}
+	p.transport = &http.Transport{
+		// No proxy: it would dial in our place, past the guard.
+		DialContext: dialer.DialContext, ForceAttemptHTTP2: true, DisableCompression: true,
+		MaxIdleConns: 100, MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second,
+		MaxResponseHeaderBytes: maxAnswer,
+	}
+}
+
+func (p *Poster) request(m Message) (*http.Request, error) {
+	u, err := parseURL(m.URL, p.AllowPrivate)
+	if err != nil {
+		return nil, err
+	}
+	if m.ID == "" || len(m.Secret) == 0 {
+		return nil, errs.E(errs.Invalid, "a webhook message needs an id and a secret")
+	}
+	signer, err := standardwebhooks.NewWebhookRaw(m.Secret)
+	if err != nil {
+		return nil, errs.E(errs.Invalid, "webhook secret: it cannot be used")
+	}
+	signature, err := signer.Sign(m.ID, m.At, m.Body)
+	if err != nil {
+		return nil, errs.E(errs.Invalid, "webhook message %.64q: it cannot be signed", m.ID)
+	}
+	r, err := http.NewRequest(http.MethodPost, u.String(), bytes.NewReader(m.Body))
+	if err != nil {
+		return nil, errs.E(errs.Invalid, "webhook URL: not a URL such as https://example.com/hook")
+	}
+	for name, values := range m.Headers {
+		if !ofTheConnection(name) {
+			r.Header[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", userAgent)
+	r.Header.Set(standardwebhooks.HeaderWebhookID, m.ID)
+	r.Header.Set(standardwebhooks.HeaderWebhookTimestamp, timestamp(m.At))
+	r.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	return r, nil
+}
+
+// ofTheConnection reports whether a header says how a message is sent, which is
+// not for the caller to say.
+func ofTheConnection(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "Host", "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization",
+		"Te", "Trailer", "Upgrade", "Expect":
+		return true
+	}
+	return false
+}
+
+// drain reads the rest of a short answer, so that the connection can be used
+// again. A target that is slow with it, or has too much to say, loses the
+// connection; its answer has been given with the status.
+func (p *Poster) drain(answer *http.Response, cancel func()) {
+	most := p.MaxAnswer
+	if most <= 0 {
+		most = maxAnswer
+	}
+	late := time.AfterFunc(drainTime, cancel)
+	defer late.Stop()
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, most)) // an error costs the connection only
+	_ = answer.Body.Close()
+}
+
+// reason is what a transport's error says, in one short line and without the
+// URL.
+func reason(err error, u *url.URL) string {
+	var named *url.Error
+	if errors.As(err, &named) {
+		err = named.Err
+	}
+	text := strings.Join(strings.Fields(strings.ToValidUTF8(err.Error(), "?")), " ")
+	for _, part := range []string{u.String(), u.RequestURI(), u.RawQuery} {
+		if len(part) > 1 {
+			text = strings.ReplaceAll(text, part, "…")
+		}
+	}
+	if len(text) > maxErrorText {
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
+	}
+	return text
+}
