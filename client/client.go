@@ -135,6 +135,8 @@ type request struct {
 	body   []byte
 	key    string // credential, sent as Bearer
 	reads  bool   // changes nothing, whatever the method
+
+	patience time.Duration // between two pieces of an answer that open gives; 0 = Config.Timeout
 }
 
 // answer is a complete answer of a node.

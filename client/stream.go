@@ -17,8 +17,12 @@ import (
 
 // open is do for an answer without a bound: it ends with the header, and
 // answer.rest holds the body, which the caller closes. A connection on which
-// nothing comes for the time of one call is broken off.
+// nothing comes for the time of one call, or for r's patience, is broken off.
 func (c *Client) open(ctx context.Context, r *request) (*answer, error) {
+	patience := c.cfg.Timeout
+	if r.patience > 0 {
+		patience = r.patience
+	}
 	begin, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	return c.try(begin, r, func(begin context.Context, ep *url.URL, r *request) (*answer, *Error) {
@@ -31,7 +35,7 @@ func (c *Client) open(ctx context.Context, r *request) (*answer, error) {
 		case resp.StatusCode >= http.StatusMultipleChoices:
 			_, fail = c.read(resp, ep, r)
 		case keep(): // the beginning's end no longer matters
-			rest := &patientBody{body: resp.Body, end: end, patience: c.cfg.Timeout}
+			rest := &patientBody{body: resp.Body, end: end, patience: patience}
 			return &answer{status: resp.StatusCode, header: resp.Header, endpoint: ep.Host, rest: rest}, nil
 		default:
 			resp.Body.Close()

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/coveydb/covey/httpapi/web"
 )
 
 // Timeouts bound the phases of a connection. Zero values are the defaults.
@@ -61,10 +63,12 @@ func or(d, def time.Duration) time.Duration {
 	return d
 }
 
-// Serve answers requests on l until ctx ends, then takes no new ones, lets
-// those under way finish for the time that Timeouts.Drain gives, breaks off the
-// rest and returns nil. It closes l. It may be called once.
+// Serve answers requests on l until ctx ends, then takes no new ones, tells
+// streams to end (web.WhileServing), lets what is under way finish for the time
+// that Timeouts.Drain gives, breaks off the rest and returns nil. It closes l.
+// It may be called once.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	s.http.BaseContext = func(net.Listener) context.Context { return web.WithStopping(context.Background(), ctx) }
 	served := make(chan error, 1)
 	go func() {
 		if s.http.TLSConfig != nil {

@@ -1,6 +1,7 @@
 package kvdb
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/kv/feed"
 	"github.com/coveydb/covey/layer/bucket"
 )
 
@@ -27,13 +29,16 @@ const (
 type Config struct {
 	DB         *kv.DB
 	Buckets    *bucket.Buckets
+	Feed       *feed.Feed       // what watches follow; nil = there are none
 	RateLimits web.Limits       // for each client address; none by default
 	Proxies    web.Proxies      // trusted to name their clients
 	Wait       time.Duration    // how long a request waits for a leader and a quorum; 0 = 10 s
 	MaxBody    int              // bytes of a transaction or form; 0 = 16 MiB
-	PieceTime  time.Duration    // how long a client may take to receive 1 MiB of a long list; 0 = 30 s
+	PieceTime  time.Duration    // how long a client may take to receive 1 MiB of a long list or a watch; 0 = 30 s
+	Ping       time.Duration    // how often a watch tells its client that nothing happens; 0 = 15 s
 	Metrics    *web.Metrics     // nil = none
 	Uploads    *web.Uploads     // bounds large bodies; nil = nothing does
+	Streams    *web.Streams     // bounds open watches; nil = nothing does
 	Log        *slog.Logger     // nil = slog.Default()
 	Now        func() time.Time // for rate limits; nil = time.Now
 }
@@ -42,6 +47,8 @@ type Config struct {
 type api struct {
 	Config
 	limiter *web.Limiter
+	ended   context.Context // always
+	long    chan struct{}   // taken by watches that send a long value
 }
 
 // New returns the API's handler. It serves every path that it is given, and is
@@ -56,10 +63,18 @@ func New(c Config) http.Handler {
 	if c.PieceTime <= 0 {
 		c.PieceTime = defaultPieceTime
 	}
+	if c.Ping <= 0 {
+		c.Ping = defaultPing
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &api{Config: c, limiter: web.NewLimiter(c.RateLimits, web.DefaultClients)}
+	ended, end := context.WithCancel(context.Background())
+	end()
+	a := &api{
+		Config: c, limiter: web.NewLimiter(c.RateLimits, web.DefaultClients),
+		ended: ended, long: make(chan struct{}, longValues),
+	}
 	plumbing := &web.API{Name: "kvdb", Answer: answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads}
 	return plumbing.Handler(a.serve)
 }
@@ -109,7 +124,7 @@ func (a *api) limit(w http.ResponseWriter, r *http.Request, count bool) error {
 var (
 	allOrigins    = []string{"*"}
 	allMethods    = []string{"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
-	allowHeaders  = []string{"Authorization, Content-Type, Accept, Cache-Control, Idempotency-Key, If-Match, If-None-Match, Covey-Version"}
+	allowHeaders  = []string{"Authorization, Content-Type, Accept, Cache-Control, Last-Event-ID, Idempotency-Key, If-Match, If-None-Match, Covey-Version"}
 	exposeHeaders = []string{"X-Ratelimit-Limit, X-Ratelimit-Remaining, X-Ratelimit-Reset, Retry-After, ETag, " +
 		"Covey-Version, Covey-Consistency, Covey-Staleness-Ms, Covey-Reason, Covey-Outcome, Covey-Replayed, Covey-Request-Id"}
 	noStore       = []string{"no-store"}

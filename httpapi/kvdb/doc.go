@@ -1,7 +1,8 @@
 // Package kvdb serves the KVdb API: buckets and keys at the root of the path,
 // in plain text, so that clients of the hosted service work unchanged. It is
 // also Covey's own key-value API, by extensions that such clients never
-// notice: consistency levels, Idempotency-Key, entity tags, chosen bucket ids.
+// notice: consistency levels, Idempotency-Key, entity tags, chosen bucket ids,
+// and watches, which stream what changes.
 // docs/kvdb.md describes both for users.
 //
 // A request is parsed, becomes one transaction on layer/bucket, and is

@@ -33,7 +33,7 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 			}
 		}
 		for name, parts := range map[string][]string{
-			"Access-Control-Allow-Headers":  {"Authorization", "Content-Type", "Accept", "Cache-Control", "Idempotency-Key", "If-Match", "If-None-Match"},
+			"Access-Control-Allow-Headers":  {"Authorization", "Content-Type", "Accept", "Cache-Control", "Last-Event-ID", "Idempotency-Key", "If-Match", "If-None-Match"},
 			"Access-Control-Expose-Headers": {"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", "ETag", "Covey-Version", "Covey-Reason"},
 		} {
 			for _, part := range parts {

@@ -40,6 +40,9 @@ func (q *request) routeRoot() error {
 func (q *request) routeBucket() error {
 	switch q.r.Method {
 	case http.MethodGet, http.MethodHead:
+		if isSet(q.query.Value("watch")) {
+			return q.watch()
+		}
 		return q.list()
 	case http.MethodPost:
 		return q.transact()

@@ -50,7 +50,7 @@ func (a *API) Handler(h Handler) http.Handler {
 		defer upload.release()
 		broken := a.serve(h, rec, r)
 		took := time.Since(began)
-		series.end(r.Method, rec.status, took)
+		series.end(r.Method, rec, took)
 		a.access(rec, r, took)
 		if broken {
 			panic(http.ErrAbortHandler)
@@ -142,6 +142,7 @@ type response struct {
 	reason string
 	status int
 	bytes  int64
+	stream bool // it lasts as long as its client likes
 }
 
 func (w *response) WriteHeader(status int) {

@@ -76,13 +76,17 @@ func (s *series) begin() {
 	}
 }
 
-func (s *series) end(method string, code int, took time.Duration) {
+// end counts an answer. How long a stream lasted says nothing about how fast
+// answers are.
+func (s *series) end(method string, w *response, took time.Duration) {
 	if s == nil {
 		return
 	}
 	s.inFlight.Dec()
-	s.duration.Observe(took.Seconds())
-	m := 0
+	if !w.stream {
+		s.duration.Observe(took.Seconds())
+	}
+	m, code := 0, w.status
 	for m < len(methodLabels)-1 && methodLabels[m] != method {
 		m++
 	}

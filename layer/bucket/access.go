@@ -48,6 +48,7 @@ type caller struct {
 	token    bool   // holds an access token with the fields below
 	perms    Permissions
 	prefix   []byte
+	expiry   int64 // Unix ms
 }
 
 func (c *caller) anonymous() bool { return !c.operator && !c.token && c.holds == 0 }

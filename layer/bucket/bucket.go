@@ -72,12 +72,13 @@ func (bs *Buckets) Exists(tx *kv.Tx, id string) (bool, error) {
 // A Bucket is one bucket inside one transaction, in the hands of one caller.
 // It must not be used after the transaction's closure has returned.
 type Bucket struct {
-	tx     *kv.Tx
-	c      *Config
-	id     string
-	policy policy
-	caller caller
-	rights rights
+	tx      *kv.Tx
+	c       *Config
+	id      string
+	version uint64 // of the policy row
+	policy  policy
+	caller  caller
+	rights  rights
 }
 
 // Open returns bucket id for a caller who needs to do one thing with it. An
@@ -96,7 +97,7 @@ func (bs *Buckets) Open(tx *kv.Tx, id string, cred auth.Credential, need Need) (
 	if !found {
 		return nil, errUnknownBucket(id)
 	}
-	b := &Bucket{tx: tx, c: &bs.c, id: id}
+	b := &Bucket{tx: tx, c: &bs.c, id: id, version: row.Version}
 	if err := b.policy.decode(row.Value); err != nil {
 		return nil, errs.E(errs.Internal, "bucket %s: %w", id, err)
 	}

@@ -20,6 +20,10 @@
 // error and returns it after Open. A stale read judges by the policy of the
 // state that it reads.
 //
+// A Watch is the one right that outlives its transaction. It says what to follow
+// in a feed, and reads its events; the policy row is among what it follows, so
+// that a watcher learns when its caller must be judged anew.
+//
 // # Before the transaction
 //
 // A closure may run several times, so randomness and encryption belong before

@@ -78,7 +78,7 @@ func (b *Bucket) verify(text string) (caller, error) {
 	if t.expiry <= uint64(b.tx.Now()) {
 		return caller{}, b.errToken("expired")
 	}
-	return caller{token: true, perms: t.perms, prefix: t.prefix}, nil
+	return caller{token: true, perms: t.perms, prefix: t.prefix, expiry: int64(t.expiry)}, nil
 }
 
 func (b *Bucket) errToken(why string) error {

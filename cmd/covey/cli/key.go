@@ -19,7 +19,7 @@ const maxStdin = 32 << 20
 
 func (a *app) newKey() *cobra.Command {
 	return newGroup("key", "Read and write keys of a bucket",
-		a.newKeyGet(), a.newKeySet(), a.newKeyIncr(), a.newKeyDel(), a.newKeyList())
+		a.newKeyGet(), a.newKeySet(), a.newKeyIncr(), a.newKeyDel(), a.newKeyList(), a.newKeyWatch())
 }
 
 // bucketVerb is a verb on one bucket: run gets the open bucket and the
