@@ -14,6 +14,7 @@ import (
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/kv/feed"
 	"github.com/coveydb/covey/layer/bucket"
 	"github.com/coveydb/covey/layer/collection"
 	"github.com/coveydb/covey/layer/database"
@@ -22,22 +23,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Config is what the APIs need. Cluster, DB, Buckets, Collections and Registry
-// are required; zero values of the others are the defaults.
+// Config is what the APIs need. Cluster, DB, Buckets, Collections, Feed and
+// Registry are required; zero values of the others are the defaults.
 type Config struct {
 	Cluster     admin.Cluster
 	DB          *kv.DB
 	Buckets     *bucket.Buckets
 	Collections *collection.Store
+	Feed        *feed.Feed
 	Registry    *prometheus.Registry // its series are served under /metrics, and HTTP's are added
 	Root        *auth.RootKey        // the operator's key; nil: the operator API is refused
 
-	KVdbRateLimits   web.Limits    // for each client; none by default
-	KOT              KOT           // the zero value keeps the KOT API off
-	RestDBRateLimits web.Limits    // for each client; none by default
-	Proxies          web.Proxies   // trusted to name their clients; none by default
-	Wait             time.Duration // how long a request waits for a leader and a quorum; 0 = 10 s
-	Log              *slog.Logger  // nil = slog.Default()
+	KVdbRateLimits   web.Limits       // for each client; none by default
+	KOT              KOT              // the zero value keeps the KOT API off
+	RestDBRateLimits web.Limits       // for each client; none by default
+	RestDBMailFrom   string           // whom the relay says mails are from; "" = there is no relay
+	Proxies          web.Proxies      // trusted to name their clients; none by default
+	Streams          web.StreamLimits // of watches and of realtime
+	Wait             time.Duration    // how long a request waits for a leader and a quorum; 0 = 10 s
+	Log              *slog.Logger     // nil = slog.Default()
 }
 
 // KOT is what the operator decides about the KOT API.
@@ -86,7 +90,7 @@ func (a *APIs) KOT() http.Handler { return a.kot }
 
 // New mounts the APIs.
 func New(c Config) *APIs {
-	metrics, uploads := web.NewMetrics(c.Registry), web.NewUploads()
+	metrics, uploads, streams := web.NewMetrics(c.Registry), web.NewUploads(), web.NewStreams(c.Streams, c.Registry)
 	own := func(name string, h web.Handler) http.Handler {
 		plumbing := &web.API{Name: name, Answer: admin.Answer, Log: c.Log, Metrics: metrics, Proxies: c.Proxies}
 		return plumbing.Handler(h)
@@ -105,13 +109,13 @@ func New(c Config) *APIs {
 	routes.MatcherFunc(firstIn(metricsSegments)).Handler(own("metrics", serveMetrics(c.Registry)))
 	routes.MatcherFunc(firstIn(kotSegments)).Handler(databases)
 	routes.MatcherFunc(firstIn(restSegments)).Handler(restdb.New(restdb.Config{
-		DB: c.DB, Store: c.Collections, RateLimits: c.RestDBRateLimits, Proxies: c.Proxies,
-		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Log: c.Log,
+		DB: c.DB, Store: c.Collections, Feed: c.Feed, MailFrom: c.RestDBMailFrom, RateLimits: c.RestDBRateLimits, Proxies: c.Proxies,
+		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Streams: streams, Log: c.Log,
 	}))
 	routes.MatcherFunc(firstIn(reservedSegments)).Handler(own("reserved", admin.NotFound))
 	routes.NewRoute().Handler(kvdb.New(kvdb.Config{
-		DB: c.DB, Buckets: c.Buckets, RateLimits: c.KVdbRateLimits, Proxies: c.Proxies,
-		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Log: c.Log,
+		DB: c.DB, Buckets: c.Buckets, Feed: c.Feed, RateLimits: c.KVdbRateLimits, Proxies: c.Proxies,
+		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Streams: streams, Log: c.Log,
 	}))
 	return &APIs{Handler: routes, kot: databases}
 }

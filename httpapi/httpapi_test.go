@@ -333,3 +333,32 @@ func BenchmarkDispatch(b *testing.B) {
 		h.ServeHTTP(httptest.NewRecorder(), r)
 	}
 }
+
+func TestStoppingEndsStreams(t *testing.T) {
+	r := run(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, err := web.NewEventStream(w, r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ctx, cancel := web.WhileServing(r.Context())
+		defer cancel()
+		<-ctx.Done()
+		s.Event("", "end", []byte(context.Cause(ctx).Error()))
+		if err := s.Flush(); err != nil {
+			t.Error(err)
+		}
+	}))
+	res, err := http.Get("http://" + r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body) // broken off it would be an error
+	if want := "event: end\ndata: this node stops, connect to another one\n\n"; err != nil || string(body) != want {
+		t.Errorf("got %q, %v, want %q", body, err, want)
+	}
+}

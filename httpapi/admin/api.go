@@ -79,6 +79,7 @@ func restPaths() map[string]verbs {
 	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 	const database = "/databases/{db}"
 	const coll = database + "/collections/{coll}"
+	const hook = database + "/webhooks/{hook}"
 	return map[string]verbs{
 		"/databases":                      {get: (*call).listDatabases, post: (*call).createDatabase},
 		database:                          {del: (*call).dropDatabase},
@@ -87,6 +88,11 @@ func restPaths() map[string]verbs {
 		database + "/keys/{key}/rotation": {post: (*call).rotateKey},
 		database + "/settings":            {get: (*call).listSettings},
 		database + "/settings/{name}":     {put: (*call).setSetting},
+		database + "/webhooks":            {get: (*call).listWebhooks, post: (*call).addWebhook},
+		hook:                              {del: (*call).removeWebhook},
+		hook + "/enable":                  {post: (*call).enableWebhook},
+		hook + "/retry":                   {post: (*call).retryWebhook},
+		hook + "/test":                    {post: (*call).testWebhook},
 		database + "/collections":         {get: (*call).listCollections, post: (*call).createCollection},
 		coll:                              {get: (*call).showCollection, del: (*call).dropCollection},
 		coll + "/schema":                  {get: (*call).showSchema, put: (*call).setSchema},

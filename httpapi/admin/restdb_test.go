@@ -69,7 +69,7 @@ func (w *world) enter(host, key string) error {
 func TestDocumentsAreManagedByTheOperatorOnly(t *testing.T) {
 	w := newWorld(t)
 	for path, verbs := range restPaths() {
-		path = restBase + strings.NewReplacer("{db}", "default", "{coll}", "items", "{key}", "0123456789ab", "{name}", "strict", "{index}", "a").Replace(path)
+		path = restBase + strings.NewReplacer("{db}", "default", "{coll}", "items", "{key}", "0123456789ab", "{name}", "strict", "{index}", "a", "{hook}", "0123456789ab").Replace(path)
 		for method := range verbs {
 			w.failed(401, "unauthenticated", method, path)
 			w.failed(401, "unauthenticated", method, path, "Authorization: Bearer wrong")

@@ -169,6 +169,16 @@ func TestMethodsAndPaths(t *testing.T) {
 		"/auth/jwt":                      "POST, OPTIONS",
 		"/auth/token":                    "POST, OPTIONS",
 		"/auth/userinfo":                 "GET, HEAD, OPTIONS",
+		"/rest/_meta":                    "GET, HEAD, OPTIONS",
+		"/rest/items/_meta":              "GET, HEAD, OPTIONS",
+		"/rest/_swagger.json":            "GET, HEAD, OPTIONS",
+		"/rest/_jsapi.js":                "GET, HEAD, OPTIONS",
+		"/rest/_jsapi.doc":               "GET, HEAD, OPTIONS",
+		"/media":                         "POST, OPTIONS",
+		"/media/" + id:                   "GET, HEAD, DELETE, OPTIONS",
+		"/media/" + id + "/meta":         "GET, HEAD, OPTIONS",
+		"/mail":                          "POST, OPTIONS",
+		"/mail/unsubscribe/" + id:        "GET, HEAD, POST, OPTIONS",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "BREW"} {
 			a := w.send(method, path, "")
@@ -190,13 +200,14 @@ func TestMethodsAndPaths(t *testing.T) {
 		w.fails(405, "MethodNotAllowed", w.send("POST", "/rest/items", "{}", "X-HTTP-Method-Override: "+override))
 	}
 	for _, path := range []string{
-		"/rest", "/rest/", "/rest/_meta", "/rest/_jsapi.js", "/rest/_swagger.json", "/rest//items", "/rest/items//x", "/rest/a b", "/rest/" + strings.Repeat("a", 65),
+		"/rest", "/rest/", "/rest/_none", "/rest/_meta/x", "/rest/_jsapi", "/rest//items", "/rest/items//x", "/rest/a b", "/rest/" + strings.Repeat("a", 65),
 		"/rest/items/1/2/3/4", "/rest/%2e%2e/items", "/rest/items%2Fx", "/auth", "/auth/x", "/auth/jwt/x",
+		"/media/x/y", "/media/x/meta/y", "/mail/x", "/realtime/x",
 	} {
 		path = strings.ReplaceAll(path, " ", "%20")
 		w.fails(404, "NotFound", w.get(path))
 	}
-	for _, path := range []string{"/media", "/media/x", "/mail", "/realtime", "/assets/a", "/appdeploy", "/static/x", "/views"} {
+	for _, path := range []string{"/media/x", "/assets/a", "/appdeploy", "/static/x", "/views"} {
 		w.fails(404, "NotFound", w.do("GET", path, ""))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/kv/feed"
 	"github.com/coveydb/covey/layer/collection"
 )
 
@@ -29,6 +30,8 @@ const (
 type Config struct {
 	DB         *kv.DB
 	Store      *collection.Store
+	Feed       *feed.Feed       // what realtime follows; nil = there is no realtime
+	MailFrom   string           // whom the relay says mails are from; "" = there is no relay
 	RateLimits web.Limits       // for each client address; none by default
 	Proxies    web.Proxies      // trusted to name their clients
 	Wait       time.Duration    // how long a request waits for a leader and a quorum; 0 = 10 s
@@ -36,16 +39,21 @@ type Config struct {
 	PieceTime  time.Duration    // how long a client may take to receive 1 MiB of a long list; 0 = 30 s
 	Metrics    *web.Metrics     // nil = none
 	Uploads    *web.Uploads     // bounds large bodies; nil = nothing does
+	Streams    *web.Streams     // bounds open streams of events; nil = nothing does
 	Log        *slog.Logger     // nil = slog.Default()
 	Now        func() time.Time // for ids, times and rate limits; nil = time.Now
 
-	removal int // documents that one commit of a deletion by query deletes at first; 0 = 90,000
+	removal int           // documents that one commit of a deletion by query deletes at first; 0 = 90,000
+	pings   time.Duration // between two pings of a stream; 0 = 9 s
+	slow    time.Duration // how long a client may take to receive 1 MiB of a stream; 0 = 30 s
+	pace    time.Duration // how long a client may take for 256 KiB of a media file; 0 = 60 s
 }
 
 // api is the handler.
 type api struct {
 	Config
 	limiter *web.Limiter
+	media   *mediaRooms
 }
 
 // New returns the API's handler. It serves every path that it is given, and is
@@ -63,10 +71,19 @@ func New(c Config) http.Handler {
 	if c.removal <= 0 {
 		c.removal = defaultRemoval
 	}
+	if c.pings <= 0 {
+		c.pings = pingTime
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &api{Config: c, limiter: web.NewLimiter(c.RateLimits, web.DefaultClients)}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.pace <= 0 {
+		c.pace = defaultPace
+	}
+	a := &api{Config: c, limiter: web.NewLimiter(c.RateLimits, web.DefaultClients), media: newMediaRooms()}
 	plumbing := &web.API{Name: "restdb", Answer: answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads}
 	return plumbing.Handler(a.serve)
 }
@@ -93,8 +110,10 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	q.override()
 	q.idempotency()
 	q.identify()
-	if err := q.verify(); err != nil {
-		return err
+	if !q.public() {
+		if err := q.verify(); err != nil {
+			return err
+		}
 	}
 	return q.route()
 }

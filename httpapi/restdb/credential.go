@@ -30,3 +30,14 @@ func credentialOf(r *http.Request, query web.Pairs) (key, jwt auth.Credential) {
 	// nothing: a key holds no blank.
 	return auth.Credential{Value: h}, jwt
 }
+
+// credentialsOfPage returns what an EventSource offers, which cannot send
+// headers, for a user: ?jwt with ?rt-apikey, the key of the page. One without
+// the other is nothing.
+func credentialsOfPage(query web.Pairs) (jwt, page auth.Credential) {
+	jwt.Value, page.Value = query.Value("jwt"), query.Value("rt-apikey")
+	if jwt.Value == "" || page.Value == "" {
+		return auth.Credential{}, auth.Credential{}
+	}
+	return jwt, page
+}

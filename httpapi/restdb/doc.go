@@ -8,6 +8,9 @@
 // nothing but that they are strangers. Then it becomes one View or one Update
 // on layer/collection, and is rendered.
 //
+// Media files are the exception: they are streamed both ways, in chunks, and what
+// they may take of a node at once is bounded (see layer/collection/media).
+//
 // Guarantees: a q that cannot be read never widens a request, least of all a
 // deletion; success is answered only for a change that is durable on a quorum; a write under
 // an Idempotency-Key takes effect once, through whatever node it is repeated;

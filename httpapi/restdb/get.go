@@ -7,6 +7,7 @@ import (
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/layer/collection"
+	"github.com/coveydb/covey/layer/collection/media"
 	"github.com/coveydb/covey/layer/collection/query"
 )
 
@@ -18,10 +19,14 @@ type appender = func(dst []byte, d collection.Document) ([]byte, error)
 
 // renderer returns what appends documents as the parameters want them.
 func (q *request) renderer(ctx context.Context, c *collection.Collection, spec *query.Spec) appender {
-	expander := c.Expander(ctx, collection.ExpandOptions{
+	options := collection.ExpandOptions{
 		Children: q.flag("fetchchildren"), Metafields: spec.Metafields || slices.ContainsFunc(metafields, spec.Fields.Asks), IDToLink: q.flag("idtolink"),
 		Flatten: q.flag("flatten"), ReferencedBy: q.flag("referencedby"), Base: q.base(),
-	})
+	}
+	if q.flag("fetchmediadata") {
+		options.Media = media.Expansion
+	}
+	expander := c.Expander(ctx, options)
 	if spec.Fields.Everything() {
 		return expander.Append
 	}

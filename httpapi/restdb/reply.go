@@ -47,18 +47,20 @@ func (q *request) wrote(res kv.Result) { web.SetChange(q.w.Header(), res.Version
 // failureNames are the names of errors by status. Whatever is missing here is a
 // ServerError.
 var failureNames = map[int]string{
-	http.StatusBadRequest:            "BadRequest",
-	http.StatusUnauthorized:          "Unauthorized",
-	http.StatusForbidden:             "Forbidden",
-	http.StatusNotFound:              "NotFound",
-	http.StatusMethodNotAllowed:      "MethodNotAllowed",
-	http.StatusNotAcceptable:         "NotAcceptable",
-	http.StatusConflict:              "Conflict",
-	http.StatusRequestEntityTooLarge: "TooLarge",
-	http.StatusTooManyRequests:       "TooManyRequests",
-	http.StatusServiceUnavailable:    "ServiceUnavailable",
-	http.StatusGatewayTimeout:        "UnknownOutcome",
-	http.StatusInsufficientStorage:   "NoSpace",
+	http.StatusBadRequest:                   "BadRequest",
+	http.StatusUnauthorized:                 "Unauthorized",
+	http.StatusForbidden:                    "Forbidden",
+	http.StatusNotFound:                     "NotFound",
+	http.StatusMethodNotAllowed:             "MethodNotAllowed",
+	http.StatusNotAcceptable:                "NotAcceptable",
+	http.StatusConflict:                     "Conflict",
+	http.StatusPreconditionFailed:           "PreconditionFailed",
+	http.StatusRequestEntityTooLarge:        "TooLarge",
+	http.StatusRequestedRangeNotSatisfiable: "RangeNotSatisfiable",
+	http.StatusTooManyRequests:              "TooManyRequests",
+	http.StatusServiceUnavailable:           "ServiceUnavailable",
+	http.StatusGatewayTimeout:               "UnknownOutcome",
+	http.StatusInsufficientStorage:          "NoSpace",
 }
 
 // failure is the body of an error. Clients parse it whatever they asked for.

@@ -59,6 +59,9 @@ func (q *request) identify() {
 		q.caller.Method = http.MethodGet
 	}
 	q.caller.Key, q.jwt = credentialOf(q.r, q.query)
+	if q.place == atRealtime && q.caller.Key.None() && q.jwt.None() {
+		q.jwt, q.caller.Page = credentialsOfPage(q.query)
+	}
 }
 
 // verify checks the JWT, if there is one, before anything is done with it: that

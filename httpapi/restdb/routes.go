@@ -39,6 +39,39 @@ var routes = map[place]route{
 	atUserinfo: {"GET, HEAD, OPTIONS", map[string]func(*request) error{
 		http.MethodGet: (*request).userinfo,
 	}},
+	atUploads: {"POST, OPTIONS", map[string]func(*request) error{
+		http.MethodPost: (*request).upload,
+	}},
+	atMedia: {"GET, HEAD, DELETE, OPTIONS", map[string]func(*request) error{
+		http.MethodGet: (*request).download, http.MethodDelete: (*request).removeMedia,
+	}},
+	atMediaMeta: {"GET, HEAD, OPTIONS", map[string]func(*request) error{
+		http.MethodGet: (*request).mediaMeta,
+	}},
+	atMail: {"POST, OPTIONS", map[string]func(*request) error{
+		http.MethodPost: (*request).sendMail,
+	}},
+	atUnsubscribe: {"GET, HEAD, POST, OPTIONS", map[string]func(*request) error{
+		http.MethodGet: (*request).askUnsubscribe, http.MethodPost: (*request).unsubscribe,
+	}},
+	atRealtime: {"GET, POST, OPTIONS", map[string]func(*request) error{
+		http.MethodGet: (*request).listen, http.MethodPost: (*request).publish,
+	}},
+	atMeta: {"GET, HEAD, OPTIONS", map[string]func(*request) error{
+		http.MethodGet: (*request).meta,
+	}},
+	atCollectionMeta: {"GET, HEAD, OPTIONS", map[string]func(*request) error{
+		http.MethodGet: (*request).collectionMeta,
+	}},
+	atOpenAPI: {"GET, HEAD, OPTIONS", map[string]func(*request) error{
+		http.MethodGet: (*request).openAPI,
+	}},
+	atScript: {"GET, HEAD, OPTIONS", map[string]func(*request) error{
+		http.MethodGet: (*request).script,
+	}},
+	atScriptDoc: {"GET, HEAD, OPTIONS", map[string]func(*request) error{
+		http.MethodGet: (*request).scriptDoc,
+	}},
 }
 
 // route calls the one function that serves the request's path and method.

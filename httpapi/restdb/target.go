@@ -11,15 +11,26 @@ import (
 type place uint8
 
 const (
-	atNothing    place = iota // nothing that is served, below a segment that is
-	atCollection              // /rest/{collection}
-	atAll                     // /rest/{collection}/*
-	atDocument                // /rest/{collection}/{id}
-	atChildren                // /rest/{collection}/{id}/{field}
-	atChild                   // /rest/{collection}/{id}/{field}/{id}
-	atJWT                     // /auth/jwt
-	atToken                   // /auth/token
-	atUserinfo                // /auth/userinfo
+	atNothing        place = iota // nothing that is served, below a segment that is
+	atCollection                  // /rest/{collection}
+	atAll                         // /rest/{collection}/*
+	atDocument                    // /rest/{collection}/{id}
+	atChildren                    // /rest/{collection}/{id}/{field}
+	atChild                       // /rest/{collection}/{id}/{field}/{id}
+	atJWT                         // /auth/jwt
+	atToken                       // /auth/token
+	atUserinfo                    // /auth/userinfo
+	atUploads                     // /media
+	atMedia                       // /media/{id or file name}
+	atMediaMeta                   // /media/{id}/meta
+	atMail                        // /mail
+	atUnsubscribe                 // /mail/unsubscribe/{token}
+	atRealtime                    // /realtime
+	atMeta                        // /rest/_meta
+	atCollectionMeta              // /rest/{collection}/_meta
+	atOpenAPI                     // /rest/_swagger.json
+	atScript                      // /rest/_jsapi.js
+	atScriptDoc                   // /rest/_jsapi.doc
 )
 
 // target is a path, taken apart.
@@ -31,6 +42,7 @@ type target struct {
 	field      string
 	child      string // an id, as it was sent
 	suffix     string // html of /rest/items.html
+	file       string // the id or name of a media file, or the token of a mail's receiver, as it was sent
 }
 
 // parseTarget takes an escaped path apart, segment by segment, as it was sent:
@@ -45,11 +57,58 @@ func parseTarget(escaped string) (t target, ok bool) {
 	case "auth":
 		places := map[string]place{"jwt": atJWT, "token": atToken, "userinfo": atUserinfo}
 		return target{place: places[rest]}, true
+	case "media":
+		return parseMedia(rest), true
+	case "mail":
+		return parseMail(rest), true
+	case "realtime":
+		if rest == "" {
+			return target{place: atRealtime, path: "_realtime"}, true
+		}
+		return target{}, true
 	}
 	return target{}, false
 }
 
+// system is what is below /rest/ and no collection, with what a key's scope
+// calls it.
+var system = map[string]target{
+	"_meta":         {place: atMeta, path: "_meta"},
+	"_swagger.json": {place: atOpenAPI, path: "_swagger"},
+	"_jsapi.js":     {place: atScript, path: "_jsapi"},
+	"_jsapi.doc":    {place: atScriptDoc, path: "_jsapi"},
+}
+
+func parseMedia(escaped string) (t target) {
+	if escaped == "" {
+		return target{place: atUploads, path: "_media"}
+	}
+	name, rest, more := strings.Cut(escaped, "/")
+	plain, err := url.PathUnescape(name)
+	if err != nil || plain == "" || more && rest != "meta" {
+		return target{path: "_media"}
+	}
+	t = target{place: atMedia, path: "_media/" + plain, file: plain}
+	if more {
+		t.place = atMediaMeta
+	}
+	return t
+}
+
+func parseMail(escaped string) (t target) {
+	if escaped == "" {
+		return target{place: atMail, path: "_mail"}
+	}
+	if token, ok := strings.CutPrefix(escaped, "unsubscribe/"); ok && token != "" && !strings.Contains(token, "/") {
+		return target{place: atUnsubscribe, path: "_mail", file: token}
+	}
+	return target{path: "_mail"}
+}
+
 func parseRest(escaped string) (t target) {
+	if t, ok := system[escaped]; ok {
+		return t
+	}
 	t.path = escaped
 	var parts []string
 	for part := range strings.SplitSeq(escaped, "/") {
@@ -72,8 +131,12 @@ func parseRest(escaped string) (t target) {
 	t.place = []place{atCollection, atDocument, atChildren, atChild}[len(parts)-1]
 	if len(parts) > 1 {
 		t.id = parts[1]
-		if t.id == "*" && len(parts) == 2 {
+		switch {
+		case len(parts) > 2:
+		case t.id == "*":
 			t.place = atAll
+		case t.id == "_meta":
+			t.place = atCollectionMeta
 		}
 	}
 	if len(parts) > 2 {

@@ -146,10 +146,17 @@ func (w *world) do(method, path, body string, headers ...string) response {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if got := resp.Header.Get("X-Content-Type-Options") + " " + resp.Header.Get("Cache-Control"); got != "nosniff no-store" {
+	if got := resp.Header.Get("X-Content-Type-Options") + " " + resp.Header.Get("Cache-Control"); got != "nosniff no-store" && (got == "nosniff " || !cacheable(path, resp.StatusCode)) {
 		w.t.Errorf("%s %s: headers %q", method, path, got)
 	}
-	return response{resp.StatusCode, string(p), resp.Header}
+	a := response{resp.StatusCode, string(p), resp.Header}
+	w.conforms(req, path, a)
+	return a
+}
+
+// cacheable reports whether an answer is for everyone, and may be kept.
+func cacheable(path string, code int) bool {
+	return code < 400 && (strings.HasPrefix(path, "/media/") || strings.HasPrefix(path, "/rest/_jsapi.js"))
 }
 
 var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

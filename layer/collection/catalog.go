@@ -113,14 +113,14 @@ func (s *Store) create(tx *kv.Tx, db, name string) (*row, error) {
 		return nil, err
 	}
 	r := &row{Number: number, Created: tx.Now()}
-	if name == UsersCollection { // every request with a JWT looks for an e-mail
+	if field, ok := systemIndexes[name]; ok {
 		index, err := s.nextNumber(tx)
 		if err != nil {
 			return nil, err
 		}
-		// Ready at once: there is no document yet. Unique: who may create users
-		// must not be able to take another's place, or his access.
-		r.Indexes = []*Index{{Number: index, Name: emailField, Paths: []string{emailField}, Unique: true, State: Ready}}
+		// Ready at once: there is no document yet. Who may create users must not be
+		// able to take another's place, or his access.
+		r.Indexes = []*Index{{Number: index, Name: field, Paths: []string{field}, Unique: name == UsersCollection, State: Ready}}
 	}
 	tx.Set(collectionKey(db, name), r.encode(), 0)
 	return s.rows.get(tx, collectionKey(db, name))

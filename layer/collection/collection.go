@@ -33,6 +33,7 @@ type Collection struct {
 	// strict: the database takes only fields that a schema names, for
 	// collections that have one.
 	strict bool
+	hooked bool       // the database has webhooks, which are to be told of writes
 	user   *member    // who a JWT stands for; nil: the caller has a key
 	key    *accessRow // nil: the caller is a user or the operator
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/tuple"
 	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/kv/outbox"
 )
 
 // clusterRow is what the operator has decided for all databases.
@@ -22,6 +23,7 @@ type databaseRow struct {
 	Created  int64 `json:"created"`             // unix milliseconds
 	Strict   bool  `json:"strict,omitempty"`    // see the setting of this name
 	MaxMedia int64 `json:"max_media,omitempty"` // bytes, 0 = the default
+	Hooks    bool  `json:"hooks,omitempty"`     // it has webhooks
 	Dropping bool  `json:"dropping,omitempty"`  // DropDatabase has more to do
 }
 
@@ -111,9 +113,14 @@ func (s *Store) DropDatabase(tx *kv.Tx, name string) (done bool, err error) {
 	for _, v := range victims {
 		dropCollection(tx, name, v.name, v.row)
 	}
-	tx.DeleteSpan(below(accessByte, name))
-	tx.DeleteSpan(below(settingByte, name))
-	tx.DeleteSpan(below(refreshByte, name))
+	if err := s.dropHooks(tx, name); err != nil {
+		return false, err
+	}
+	for _, kind := range []byte{accessByte, settingByte, refreshByte, linkByte, deletionByte, messageByte} {
+		tx.DeleteSpan(below(kind, name))
+	}
+	dropMedia(tx, name)
+	outbox.Drop(tx, MailQueue(name))
 	if done {
 		tx.Delete(databaseKey(name))
 		return true, nil

@@ -48,6 +48,12 @@
 // whole document. A schema says nothing about documents that were stored before
 // it.
 //
+// # Webhooks
+//
+// What a write does is told to the webhooks of its database, through kv/outbox:
+// the message is committed with the write or not at all. HookSender makes it the
+// body of a request.
+//
 // # What it never does
 //
 // It knows no HTTP, runs no code of clients, and does no I/O but through its

@@ -5,6 +5,7 @@ import (
 	"net/url"
 
 	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/kv"
 )
 
 // ExpandOptions are how an answer shows documents.
@@ -15,6 +16,9 @@ type ExpandOptions struct {
 	Flatten      bool   // what stands in objects moves to the root, under dotted names
 	ReferencedBy bool   // add which lookups lead to the document
 	Base         string // of links: https://host
+	// Media returns what is shown in the place of a media id, nil for an id of
+	// nothing, which stays; nil: ids stay.
+	Media func(tx *kv.Tx, database string, id OID) ([]byte, error)
 }
 
 // maxRelated bounds the documents that one answer reads besides its own.
@@ -141,7 +145,9 @@ func (e *Expander) expand(fields []pair, show func(Document) []byte) ([]pair, er
 		}
 		var err error
 		switch value := fields[i].value; {
-		case e.o.IDToLink && (rule.lookup() || rule.Type == typeImage || rule.Type == typeFile):
+		case e.o.Media != nil && rule.media():
+			fields[i].value, err = e.media(value)
+		case e.o.IDToLink && (rule.lookup() || rule.media()):
 			fields[i].value = e.links(rule, value)
 		case rule.lookup():
 			fields[i].value, err = e.lookup(rule, value, show)
@@ -168,6 +174,32 @@ func (e *Expander) links(r *fieldRule, value []byte) []byte {
 		links = append(links, quote(e.o.Base+path+url.PathEscape(textOf(id))))
 	}
 	return joinArray(links)
+}
+
+// media returns what is known of the files whose ids are in value. Of those that
+// a web key may not ask about nothing is read.
+func (e *Expander) media(value []byte) ([]byte, error) {
+	list, ok := listOf(value)
+	if !ok {
+		return value, nil
+	}
+	shown := make([][]byte, 0, len(list))
+	for _, text := range list {
+		if id, ok := oidOf(text); ok && e.c.covers(mediaScope+id.String()) {
+			p, err := e.o.Media(e.c.tx, e.c.db, id)
+			if err == nil {
+				err = e.shared.count(e.c, 1, len(p))
+			}
+			if err != nil {
+				return nil, err
+			}
+			if p != nil {
+				text = p
+			}
+		}
+		shown = append(shown, text)
+	}
+	return joinArray(shown), nil
 }
 
 // lookup returns the documents whose ids are in value. Of those that are out of

@@ -13,12 +13,10 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 	"unicode/utf8"
 
-	"code.dny.dev/ssrf"
-
+	"github.com/coveydb/covey/internal/dial"
 	"github.com/coveydb/covey/internal/errs"
 )
 
@@ -62,19 +60,7 @@ type issuer struct {
 	tried   time.Time
 }
 
-// dialControl looks at an address before it is dialled; see net.Dialer.
-type dialControl func(network, address string, c syscall.RawConn) error
-
-// guardedDial refuses what is not the public internet, unless all is allowed.
-// It judges addresses, after names are resolved and at each redirect.
-func guardedDial(all bool) dialControl {
-	if all {
-		return nil
-	}
-	return ssrf.New().Safe
-}
-
-func newIssuers(control dialControl, plain bool) *issuers {
+func newIssuers(control dial.Control, plain bool) *issuers {
 	dialer := &net.Dialer{Timeout: fetchTimeout, Control: control}
 	return &issuers{
 		client: &http.Client{

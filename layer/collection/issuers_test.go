@@ -16,6 +16,7 @@ import (
 
 	"code.dny.dev/ssrf"
 
+	"github.com/coveydb/covey/internal/dial"
 	"github.com/coveydb/covey/internal/errs"
 )
 
@@ -129,7 +130,7 @@ func TestAnswersOfIssuersThatAreRefused(t *testing.T) {
 
 func TestPrivateAddressesAreRefused(t *testing.T) {
 	server := newIssuerServer(t, serve(jwks("k1", &rsaKey().PublicKey)))
-	guarded := newIssuers(guardedDial(false), true) // plain, so that only the guard is in the way
+	guarded := newIssuers(dial.Guard(false), true) // plain, so that only the guard is in the way
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
 	for _, host := range []string{"127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0x7f000001", "169.254.169.254"} {
 		_, err := guarded.find(t.Context(), "http://"+host+":"+port+"/", "k1", time.Unix(1, 0))
@@ -138,7 +139,7 @@ func TestPrivateAddressesAreRefused(t *testing.T) {
 	if n := server.hits.Load(); n != 0 {
 		t.Errorf("%d requests reached a private address", n)
 	}
-	if _, err := newIssuers(guardedDial(true), true).find(t.Context(), server.URL, "k1", time.Unix(1, 0)); err != nil {
+	if _, err := newIssuers(dial.Guard(true), true).find(t.Context(), server.URL, "k1", time.Unix(1, 0)); err != nil {
 		t.Errorf("allowed, and yet: %v", err)
 	}
 }

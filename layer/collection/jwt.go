@@ -32,6 +32,7 @@ type User struct {
 	email    string
 	database string
 	settings uint64
+	expires  int64 // unix milliseconds, the leeway included
 }
 
 // Email returns the e-mail that the token names.
@@ -118,7 +119,11 @@ func (s *Store) verify(ctx context.Context, t *tokenSettings, text string) (*Use
 	if verified, there := claims["email_verified"]; there && verified != true && verified != "true" {
 		return nil, errs.E(errs.Unauthenticated, "the token's email is not verified")
 	}
-	return &User{email: email, database: t.database, settings: t.version}, nil
+	expires, err := claims.GetExpirationTime()
+	if err != nil || expires == nil {
+		return nil, errs.E(errs.Unauthenticated, "the token is without a time of expiry")
+	}
+	return &User{email: email, database: t.database, settings: t.version, expires: expires.Add(leeway).UnixMilli()}, nil
 }
 
 // verifyKey returns the key for the algorithm that a token names. The
@@ -179,6 +184,9 @@ func (s *Store) checkUser(tx *kv.Tx, db string, u *User) error {
 	}
 	if u.database != db || u.settings != version || version == 0 {
 		return errs.E(errs.Unavailable, "the settings of tokens have just changed: try again")
+	}
+	if u.expires <= tx.Now() { // it may be long since it was verified
+		return errs.E(errs.Unauthenticated, "the token is expired")
 	}
 	return nil
 }

@@ -17,6 +17,16 @@ import "github.com/coveydb/covey/internal/tuple"
 //	'c' 'x' uint(index) values... id         -> entry of an index, empty
 //	'c' 'x' uint(index) values...            -> entry of a unique index without nulls: the id
 //	'c' 'b' uint(index)                      -> how far the build of an index has come
+//	'c' 'e' string(database) uint(collection) id -> documents that a commit deleted, for listeners
+//	'c' 'p' string(database) random          -> message that was published
+//	'c' 't' string(database) hash            -> what a public link stands for, by the SHA-256 of its token
+//	'c' 'h' string(database)                 -> webhooks of a database
+//	'c' 'w' string(database) hash            -> what several webhooks are told of one write
+//	'c' 'm' string(database) id              -> media file
+//	'c' 'f' string(database) string(file)    -> its id, by the name that it was given
+//	'c' 'u' string(database) id              -> upload under way, by the id of its first file
+//	'c' 'k' string(database) id uint(number) -> chunk of a file
+//	'c' 'y' string(database) id kind         -> picture that was made of a file
 //
 // Numbers stand for names in the keys of data, so that data is short and a
 // collection that is created again never meets what an earlier one left.
@@ -34,6 +44,16 @@ const (
 	documentByte   = 'o'
 	indexByte      = 'x'
 	buildByte      = 'b'
+	deletionByte   = 'e'
+	messageByte    = 'p'
+	linkByte       = 't'
+	hookByte       = 'h'
+	toldByte       = 'w'
+	mediaByte      = 'm'
+	fileByte       = 'f'
+	uploadByte     = 'u'
+	chunkByte      = 'k'
+	previewByte    = 'y'
 )
 
 // key begins a key of a kind, in a slice of its own with room for n more bytes.
@@ -56,6 +76,18 @@ func accessKey(database string, hash []byte) []byte {
 
 func refreshKey(database string, hash []byte) []byte {
 	return append(tuple.AppendString(key(refreshByte, len(database)+3+len(hash)), database), hash...)
+}
+
+func hooksKey(database string) []byte {
+	return tuple.AppendString(key(hookByte, len(database)+3), database)
+}
+
+func toldKey(database string, hash []byte) []byte {
+	return append(tuple.AppendString(key(toldByte, len(database)+3+len(hash)), database), hash...)
+}
+
+func linkKey(database string, hash []byte) []byte {
+	return append(tuple.AppendString(key(linkByte, len(database)+3+len(hash)), database), hash...)
 }
 
 func collectionKey(database, name string) []byte {
@@ -94,4 +126,19 @@ func buildSpan() (lo, hi []byte) { return tuple.Span(key(buildByte, 0)) }
 func buildIndex(key []byte) (uint64, error) {
 	index, _, err := tuple.Uint(key[2:])
 	return index, err
+}
+
+// deletionPrefix is what the keys of a database's deletions begin with.
+func deletionPrefix(database string, n int) []byte {
+	return tuple.AppendString(key(deletionByte, len(database)+3+n), database)
+}
+
+// deletionKey is that of the deletion whose first document is id.
+func deletionKey(database string, collection uint64, id OID) []byte {
+	return append(tuple.AppendUint(deletionPrefix(database, 9+len(id)), collection), id[:]...)
+}
+
+// messagePrefix is what the keys of a database's messages begin with.
+func messagePrefix(database string, n int) []byte {
+	return tuple.AppendString(key(messageByte, len(database)+3+n), database)
 }

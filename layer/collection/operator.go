@@ -19,7 +19,7 @@ func (s *Store) Operator(tx *kv.Tx, db, name string, need Need) (*Collection, er
 	if err != nil {
 		return nil, err
 	}
-	return &Collection{store: s, tx: tx, db: db, name: name, row: r, need: need, by: byKey, full: true, strict: d.Strict}, nil
+	return &Collection{store: s, tx: tx, db: db, name: name, row: r, need: need, by: byKey, full: true, strict: d.Strict, hooked: d.Hooks}, nil
 }
 
 // After returns the documents in the order of their ids, as they are stored,

@@ -76,7 +76,7 @@ func (e *Expander) childrenOf(id OID, rule *fieldRule) (list [][]byte, err error
 		if err != nil || c == nil {
 			return nil, err
 		}
-		children = c.expander(e.ctx, ExpandOptions{Metafields: e.o.Metafields, IDToLink: e.o.IDToLink, Base: e.o.Base}, e.shared)
+		children = c.expander(e.ctx, ExpandOptions{Metafields: e.o.Metafields, IDToLink: e.o.IDToLink, Base: e.o.Base, Media: e.o.Media}, e.shared)
 		if e.children == nil {
 			e.children = make(map[string]*Expander)
 		}

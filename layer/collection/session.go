@@ -15,6 +15,7 @@ type Caller struct {
 	Host   string          // chooses the database
 	Key    auth.Credential // an access key; it counts when there is a User too
 	User   *User           // who a verified JWT stands for
+	Page   auth.Credential // an access key of the page that has the User's token: it has to be good too, and grants nothing
 	Method string          // after an override
 	Path   string          // after /rest/, decoded: items/ID; "" for what is not below /rest/
 	Origin string          // of the page that asks, "" = none
@@ -29,11 +30,14 @@ type Session struct {
 	by     string
 	full   bool
 	strict bool
+	hooked bool
 	cors   bool
 	refuse error      // why it opens nothing
 	key    *accessRow // nil for a user
 	method string
 	user   *member // nil for a key
+	caller Caller
+	page   *accessRow // the key beside a user's token; nil: there was none
 }
 
 // byKey is who has written when the caller has a key.
@@ -53,7 +57,7 @@ func (s *Store) Enter(ctx context.Context, tx *kv.Tx, c Caller) (*Session, error
 	if err != nil {
 		return nil, err
 	}
-	e := &Session{store: s, tx: tx, db: db, strict: d.Strict, method: plainMethod(c.Method)}
+	e := &Session{store: s, tx: tx, db: db, strict: d.Strict, hooked: d.Hooks, method: plainMethod(c.Method), caller: c}
 	if c.Key.None() && c.User != nil {
 		err = e.enterUser(ctx, c)
 	} else {
@@ -80,18 +84,27 @@ func (e *Session) enterKey(c Caller) error {
 		return err
 	}
 	e.key, e.by, e.full = k, byKey, !k.Web
-	if c.Origin != "" && len(k.origins) > 0 {
-		if !k.allowsOrigin(c.Origin) {
-			return errs.E(errs.Forbidden, "this origin is not among those of the API key")
-		}
-		e.cors = true
+	if err := e.checkOrigin(k, c.Origin); err != nil {
+		return err
 	}
 	if !k.allowsMethod(e.method) {
 		return errs.E(errs.Forbidden, "the API key does not allow this method")
 	}
-	if !k.allowsPath(c.Path) {
+	if !k.allowsPath(c.Path) && c.Path != RealtimePath { // events and channels have lists of their own
 		return errs.E(errs.Forbidden, "the API key does not allow this path")
 	}
+	return nil
+}
+
+// checkOrigin holds the page that asks to the origins of a key.
+func (e *Session) checkOrigin(k *accessRow, origin string) error {
+	if origin == "" || len(k.origins) == 0 {
+		return nil
+	}
+	if !k.allowsOrigin(origin) {
+		return errs.E(errs.Forbidden, "this origin is not among those of the API key")
+	}
+	e.cors = true
 	return nil
 }
 
@@ -102,6 +115,11 @@ func (e *Session) enterUser(ctx context.Context, c Caller) error {
 	if err := e.store.checkUser(e.tx, e.db, c.User); err != nil {
 		return err
 	}
+	if !c.Page.None() {
+		if err := e.enterPage(c); err != nil {
+			return err
+		}
+	}
 	m, err := e.findMember(ctx, c.User.email)
 	if err != nil {
 		return err
@@ -110,8 +128,25 @@ func (e *Session) enterUser(ctx context.Context, c Caller) error {
 	return nil
 }
 
+// enterPage judges the key that a page shows beside a user's token.
+func (e *Session) enterPage(c Caller) error {
+	k, err := e.store.judgeKey(e.tx, e.db, c.Page)
+	if err != nil {
+		return err
+	}
+	e.cors = false
+	if err := e.checkOrigin(k, c.Origin); err != nil {
+		return err
+	}
+	e.cors, e.page = c.Origin != "", k
+	return nil
+}
+
 // Database returns the name of the database.
 func (e *Session) Database() string { return e.db }
+
+// Tx returns the transaction that the Session belongs to.
+func (e *Session) Tx() *kv.Tx { return e.tx }
 
 // Full reports whether the caller has a full-access key.
 func (e *Session) Full() bool { return e.full }
@@ -135,7 +170,8 @@ func (e *Session) User() (d Document, ok bool) {
 
 // Collection opens a collection for one need. One that does not exist is
 // errs.NotFound, unless the need is Create and the caller has a full-access
-// key: then it is created, if the operator has not turned that off. A need
+// key: then it is created, if the operator has not turned that off. Those of
+// the mails are there from the beginning, empty. A need
 // that the caller's key or roles do not grant is errs.Forbidden.
 func (e *Session) Collection(name string, need Need) (*Collection, error) {
 	if e.refuse != nil {
@@ -152,10 +188,7 @@ func (e *Session) Collection(name string, need Need) (*Collection, error) {
 		return nil, err
 	}
 	if r == nil {
-		if need != Create || !e.full || e.strict || e.store.cfg.NoAutoCreate {
-			return nil, errs.E(errs.NotFound, "collection %s: not found", name)
-		}
-		if r, err = e.store.create(e.tx, e.db, name); err != nil {
+		if r, err = e.missing(name, need); err != nil {
 			return nil, err
 		}
 	}
@@ -163,7 +196,7 @@ func (e *Session) Collection(name string, need Need) (*Collection, error) {
 		return nil, errs.E(errs.Forbidden, "collection %s: your roles do not allow this", name)
 	}
 	return &Collection{
-		store: e.store, tx: e.tx, db: e.db, name: name, row: r, need: need, by: e.by, full: e.full, strict: e.strict,
+		store: e.store, tx: e.tx, db: e.db, name: name, row: r, need: need, by: e.by, full: e.full, strict: e.strict, hooked: e.hooked,
 		user: e.user, key: e.key, mine: e.user != nil && r.Roles.Private,
 	}, nil
 }

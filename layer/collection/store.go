@@ -2,6 +2,7 @@ package collection
 
 import (
 	"github.com/coveydb/covey/internal/auth"
+	"github.com/coveydb/covey/internal/dial"
 	"github.com/coveydb/covey/internal/seal"
 )
 
@@ -31,6 +32,8 @@ type Store struct {
 	databases memory[databaseRow]
 	keys      memory[accessRow]
 	tokens    memory[jwtRow]
+	hooks     memory[hookRow]
+	catalogs  catalogs
 	issuers   *issuers
 	ids       *idSource
 }
@@ -46,5 +49,5 @@ func New(cfg Config) *Store {
 	if cfg.MaxResult <= 0 {
 		cfg.MaxResult = 64 << 20
 	}
-	return &Store{cfg: cfg, issuers: newIssuers(guardedDial(cfg.AllowPrivate), cfg.AllowPrivate), ids: newIDs()}
+	return &Store{cfg: cfg, issuers: newIssuers(dial.Guard(cfg.AllowPrivate), cfg.AllowPrivate), ids: newIDs()}
 }

@@ -93,6 +93,7 @@ func (k *checker) list() []*fieldRule {
 // types say, numbers given out, formulas computed. ok is false if something is
 // wrong with them. before is what an update finds; nil for a new document.
 func (k *checker) fields(list, before []pair) (now []pair, ok bool, err error) {
+	list = k.c.systemFields(list)
 	r, err := k.c.row.rules()
 	if err != nil || r == nil {
 		return list, err == nil, err

@@ -1,6 +1,7 @@
 package collection
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/coveydb/covey/fsm/command"
@@ -64,7 +65,7 @@ func (c *Collection) Insert(drafts []Draft, o WriteOptions) ([]Document, error) 
 	if len(docs) > 0 {
 		c.tx.Add(countKey(c.row.Number), command.Int(int64(len(docs))), 0)
 	}
-	return docs, nil
+	return docs, c.told(http.MethodPost, docs)
 }
 
 func (c *Collection) insert(draft Draft, m meta, check *checker) (Document, error) {
@@ -140,7 +141,10 @@ func (c *Collection) Update(id OID, change Change, o WriteOptions) (Document, er
 	if err := c.put(&old, d, check); err != nil {
 		return Document{}, err
 	}
-	return d, check.done()
+	if err := check.done(); err != nil {
+		return Document{}, err
+	}
+	return d, c.told(http.MethodPut, []Document{d})
 }
 
 func errNoDocument(id OID) error { return errs.E(errs.NotFound, "there is no document %s", id) }
@@ -152,6 +156,7 @@ func (c *Collection) Delete(ids []OID) (deleted []OID, err error) {
 	if err := c.opened(Delete); err != nil {
 		return nil, err
 	}
+	var creators []string // for listeners
 	for _, id := range ids {
 		old, ok, err := c.Get(id)
 		if err != nil {
@@ -164,9 +169,13 @@ func (c *Collection) Delete(ids []OID) (deleted []OID, err error) {
 			return nil, err
 		}
 		deleted = append(deleted, id)
+		if c.isPrivate() {
+			creators = append(creators, old.CreatedBy())
+		}
 	}
 	c.less(len(deleted))
-	return deleted, nil
+	c.tellGone(deleted, creators)
+	return deleted, c.toldGone(deleted)
 }
 
 func (c *Collection) drop(old Document) error {
@@ -184,18 +193,19 @@ func (c *Collection) less(n int) {
 }
 
 // Clear removes all documents that the caller sees and returns their ids in
-// ascending order. For a caller who sees all of them the cost of the commit does
-// not depend on how many there are.
+// ascending order. For a caller who sees all of them the commit has one span to
+// delete, however many there are, and the ids for listeners.
 func (c *Collection) Clear() (deleted []OID, err error) {
 	if err := c.opened(Delete); err != nil {
 		return nil, err
 	}
 	lo, hi := documentSpan(c.row.Number)
+	var creators []string // for listeners
 	for rec, err := range c.tx.Scan(lo, hi) {
 		if err != nil {
 			return nil, err
 		}
-		if c.mine {
+		if c.isPrivate() {
 			d, err := openDocument(rec.Value)
 			if err != nil {
 				return nil, err
@@ -203,6 +213,7 @@ func (c *Collection) Clear() (deleted []OID, err error) {
 			if !c.sees(d) {
 				continue
 			}
+			creators = append(creators, d.CreatedBy())
 		}
 		deleted = append(deleted, documentID(rec.Key))
 	}
@@ -213,8 +224,9 @@ func (c *Collection) Clear() (deleted []OID, err error) {
 		c.tx.DeleteSpan(lo, hi)
 		c.clearEntries()
 		c.less(len(deleted))
+		c.tellGone(deleted, creators)
 	}
-	return deleted, nil
+	return deleted, c.toldGone(deleted)
 }
 
 // opened reports a use that the collection was not opened for: roles and scopes
