@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -32,11 +33,26 @@ type browserAnswer struct {
 	Error      string `json:"error"`
 }
 
-// browse makes calls from pages in a real browser. It skips the test where
-// there is none, or no Node to drive it.
-func browse(t *testing.T, calls []browserCall) []browserAnswer {
+// browserFolder holds the scripts of testdata/browser with what they need, once
+// for all tests.
+var browserFolder = sync.OnceValues(func() (dir string, err error) {
+	dir = filepath.Join(filepath.Dir(binary), "browser")
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "browser"))); err != nil {
+		return "", err
+	}
+	install := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+	install.Dir = dir
+	if out, err := install.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("npm ci: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+// newBrowser returns the folder to run a script of testdata/browser in, and the
+// browser that the script is to drive. It skips the test where there is none, or
+// no Node to drive it.
+func newBrowser(t *testing.T) (dir, chromium string) {
 	t.Helper()
-	chromium := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
 			chromium = path
@@ -44,25 +60,21 @@ func browse(t *testing.T, calls []browserCall) []browserAnswer {
 		}
 	}
 	_, errNode := exec.LookPath("node")
-	npm, errNPM := exec.LookPath("npm")
+	_, errNPM := exec.LookPath("npm")
 	if chromium == "" || errNode != nil || errNPM != nil {
 		t.Skip("needs chromium, node and npm")
 	}
-	dir := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json", "calls.mjs"} {
-		p, err := os.ReadFile(filepath.Join("testdata", "browser", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), p, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	dir, err := browserFolder()
+	if err != nil {
+		t.Fatal(err)
 	}
-	install := exec.Command(npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-	install.Dir = dir
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
-	}
+	return dir, chromium
+}
+
+// browse makes calls from pages in a real browser.
+func browse(t *testing.T, calls []browserCall) []browserAnswer {
+	t.Helper()
+	dir, chromium := newBrowser(t)
 	input, err := json.Marshal(map[string]any{"browser": chromium, "calls": calls})
 	if err != nil {
 		t.Fatal(err)

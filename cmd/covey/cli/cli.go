@@ -49,6 +49,7 @@ const (
 	envKOTPassword   = config.Prefix + "KOT_PASSWORD"
 	envEncryptionKey = config.Prefix + "ENCRYPTION_KEY"
 	envRestDBKey     = config.Prefix + "RESTDB_KEY"
+	envSMTPPassword  = config.Prefix + "SMTP_PASSWORD"
 )
 
 // Args returns the arguments of a process from its name and what follows. A
@@ -147,7 +148,7 @@ func takes(least, most int) cobra.PositionalArgs {
 
 // configure fills the flags of cmd from the environment and the file.
 func (a *app) configure(cmd *cobra.Command, _ []string) error {
-	for _, name := range config.UnknownVariables(a.env.Environ, a.settings(), []string{envConfig, envRootKey, envKey, envKOTPassword, envEncryptionKey, envRestDBKey}) {
+	for _, name := range config.UnknownVariables(a.env.Environ, a.settings(), []string{envConfig, envRootKey, envKey, envKOTPassword, envEncryptionKey, envRestDBKey, envSMTPPassword}) {
 		a.note("the variable %s is not known and has no effect", name)
 	}
 	return a.fill(cmd.Flags())

@@ -24,6 +24,7 @@ import (
 	"github.com/coveydb/covey/httpapi"
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/internal/seal"
+	"github.com/coveydb/covey/kv/feed"
 	"github.com/coveydb/covey/kv/kvtest"
 	"github.com/coveydb/covey/layer/bucket"
 	"github.com/coveydb/covey/layer/collection"
@@ -57,7 +58,7 @@ func newWorld(t *testing.T) *world {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s := httptest.NewServer(httpapi.New(httpapi.Config{
-		Cluster: w, DB: w.store.DB, Buckets: buckets, Collections: w.docs, Registry: reg, Root: root,
+		Cluster: w, DB: w.store.DB, Buckets: buckets, Collections: w.docs, Feed: feed.New(w.store), Registry: reg, Root: root,
 		KOT: httpapi.KOT{Password: auth.NewRootKey(kotPassword)}, Wait: 10 * time.Second,
 	}))
 	t.Cleanup(s.Close)

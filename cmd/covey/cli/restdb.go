@@ -16,10 +16,11 @@ import (
 )
 
 func (a *app) newRestDB() *cobra.Command {
-	cmd := newGroup("restdb", "Manage databases of the RestDB API: keys, settings, roles",
+	cmd := newGroup("restdb", "Manage databases of the RestDB API: keys, settings, webhooks, roles",
 		newGroup("database", "Create, list and drop databases", a.newRestDatabaseCreate(), a.newRestDatabaseList(), a.newRestDatabaseDrop()),
 		newGroup("key", "Create, list, rotate and revoke access keys", a.newRestKeyCreate(), a.newRestKeyList(), a.newRestKeyRotate(), a.newRestKeyRevoke()),
 		newGroup("settings", "Show and change the settings of a database", a.newRestSettingsGet(), a.newRestSettingsSet()),
+		a.newRestWebhook(),
 		newGroup("role", "Show and change what users with a JWT may do", a.newRestRoleGet(), a.newRestRoleSet()))
 	cmd.Long = "Manage databases of the RestDB API. All verbs need the cluster's root key. What is\nin a database, its collections, is managed with \"covey collection\"."
 	return cmd

@@ -24,6 +24,7 @@ type serveFlags struct {
 	rootKeyFile     string
 	kotPasswordFile string
 	restKeyFile     string
+	smtpPassword    string
 	logLevel        string
 	logFormat       string
 	stopWithStdin   bool
@@ -60,6 +61,9 @@ func (f *serveFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.restKeyFile, "restdb-key-file", "", "`file` with a full-access key of the RestDB API's default database; or the key itself in "+envRestDBKey)
 	fs.StringVar(&f.RestDB.RateLimit, "restdb-rate-limit", "off", "of the RestDB API, for each client address: off, or `limits` such as \"1000 per hour, 50 per second\"")
 	fs.StringVar(&f.RestDB.AutoCreate, "restdb-auto-create", "on", "whether the first document makes a collection: on, or off")
+	fs.StringVar(&f.Mail.URL, "smtp", "", "`URL` of the relay that sends mails: smtp://user@host:587 or smtps://user@host:465 (default none: mails stay queued)")
+	fs.StringVar(&f.smtpPassword, "smtp-password-file", "", "`file` with the password of the user in --smtp; or the password itself in "+envSMTPPassword)
+	fs.StringVar(&f.Mail.From, "smtp-from", "", "`address` that mails are from: \"Shop <shop@example.com>\"")
 	fs.BoolVar(&f.AllowPrivate, "webhook-allow-private", false, "calls to the outside, such as for a JWKS, may be plain HTTP and go to private addresses")
 	fs.StringVar(&f.TrustedProxies, "trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For counts, comma-separated")
 	fs.StringVar(&f.PprofAddr, "pprof-addr", "", "`host:port` on loopback for Go's profiles (default none)")
@@ -116,6 +120,9 @@ func (a *app) serve(ctx context.Context, f *serveFlags, ready func(*server.Serve
 		return err
 	}
 	if f.RestDB.Key, err = a.secret("restdb-key-file", f.restKeyFile, envRestDBKey); err != nil {
+		return err
+	}
+	if f.Mail.Password, err = a.secret("smtp-password-file", f.smtpPassword, envSMTPPassword); err != nil {
 		return err
 	}
 	f.Release, f.Log = a.env.Version, log

@@ -16,6 +16,7 @@ import (
 	"github.com/coveydb/covey/internal/seal"
 	"github.com/coveydb/covey/layer/collection"
 	"github.com/coveydb/covey/node/raftlog"
+	"github.com/coveydb/covey/outgoing/smtp"
 )
 
 // TLSFiles are the paths of PEM files.
@@ -55,6 +56,7 @@ type Config struct {
 	KVdbCreate     string // open or root
 	KOT            KOT
 	RestDB         RestDB
+	Mail           Mail
 	TrustedProxies string // networks, comma-separated
 	AllowPrivate   bool   // calls to the outside may be plain and go to private addresses
 
@@ -104,6 +106,7 @@ type parsed struct {
 	kot       httpapi.KOT
 	restdb    collection.Config
 	restLimit web.Limits
+	relay     *smtp.Relay // nil = mails stay queued
 	proxies   web.Proxies
 }
 
@@ -152,6 +155,9 @@ func (c *Config) parse() (*parsed, error) {
 		return nil, err
 	}
 	p.restdb.Keyring, p.restdb.AllowPrivate = p.keyring, c.AllowPrivate
+	if p.relay, err = c.Mail.parse(); err != nil {
+		return nil, err
+	}
 	if p.gossipKey, err = readGossipKey(c.GossipKeyFile); err != nil {
 		return nil, err
 	}

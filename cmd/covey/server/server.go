@@ -18,9 +18,14 @@ import (
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/kv/feed"
+	"github.com/coveydb/covey/kv/outbox"
 	"github.com/coveydb/covey/layer/bucket"
 	"github.com/coveydb/covey/layer/collection"
+	"github.com/coveydb/covey/layer/collection/media"
 	"github.com/coveydb/covey/node"
+	"github.com/coveydb/covey/outgoing/smtp"
+	"github.com/coveydb/covey/outgoing/webhook"
 )
 
 // stopTime bounds the handing over of the lead at the end.
@@ -28,12 +33,17 @@ const stopTime = 10 * time.Second
 
 // Server is one node that serves clients.
 type Server struct {
-	cfg     Config
-	node    *node.Node
-	builder collection.Builder // of indexes, while the node leads
-	cert    *certificate       // nil for plain HTTP
-	doors   []*door            // the first one is that of all APIs
+	cfg    Config
+	node   *node.Node
+	relay  *smtp.Relay  // nil = mails stay queued
+	duties []duty       // beside serving
+	cert   *certificate // nil for plain HTTP
+	doors  []*door      // the first one is that of all APIs
 }
+
+// duty is something that is done all the time, until ctx ends. Most are the
+// leader's.
+type duty func(ctx context.Context)
 
 // door is one port for HTTP.
 type door struct {
@@ -67,7 +77,7 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, &ConfigError{errs.E(errs.KindOf(err), "--kvdb-max-value: %w", err)}
 	}
-	s := &Server{cfg: cfg, cert: p.httpTLS, doors: cfg.doors(p.httpTLS)}
+	s := &Server{cfg: cfg, relay: p.relay, cert: p.httpTLS, doors: cfg.doors(p.httpTLS)}
 	if err := s.listen(); err != nil {
 		return nil, errors.Join(err, s.closeListeners())
 	}
@@ -82,11 +92,16 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.closeListeners())
 	}
-	db, collections := kv.New(s.node), collection.New(p.restdb)
-	s.builder = collection.Builder{DB: db, Store: collections, Leads: s.node.IsLeader, Log: cfg.Log}
+	db, changes, collections := kv.New(s.node), feed.New(s.node), collection.New(p.restdb)
+	builder := collection.Builder{DB: db, Store: collections, Leads: s.node.IsLeader, Log: cfg.Log}
+	sweeper := media.Sweeper{DB: db, Leads: s.node.IsLeader, Log: cfg.Log}
+	outside := deliverer{store: collections, poster: webhook.Poster{AllowPrivate: cfg.AllowPrivate}, runner: outbox.Runner{
+		DB: db, Feed: changes, Leads: s.node.IsLeader, Log: cfg.Log, Metrics: registry, Kinds: mailKinds(p.relay, db, collections),
+	}}
+	s.duties = []duty{builder.Run, sweeper.Run, outside.Run}
 	apis := httpapi.New(httpapi.Config{
-		Cluster: s.node, DB: db, Buckets: buckets, Collections: collections, Registry: registry, Root: root,
-		KVdbRateLimits: p.limits, KOT: p.kot, RestDBRateLimits: p.restLimit, Proxies: p.proxies, Log: cfg.Log,
+		Cluster: s.node, DB: db, Buckets: buckets, Collections: collections, Feed: changes, Registry: registry, Root: root,
+		KVdbRateLimits: p.limits, KOT: p.kot, RestDBRateLimits: p.restLimit, RestDBMailFrom: mailFrom(p.relay), Proxies: p.proxies, Log: cfg.Log,
 	})
 	s.mount(apis)
 	return s, nil
@@ -204,7 +219,9 @@ func (s *Server) Run(ctx context.Context) error {
 			failed[i] = d.http.Serve(serve, d.listener)
 		})
 	}
-	wg.Go(func() { s.builder.Run(serve) })
+	for _, do := range s.duties {
+		wg.Go(func() { do(serve) })
+	}
 	s.announce()
 	select {
 	case <-serve.Done():
@@ -228,6 +245,7 @@ func (s *Server) announce() {
 		attrs = append(attrs, doorKOT, url)
 	}
 	s.cfg.Log.Info("serving", append(attrs, "peers", s.node.PeerAddr(), "gossip", s.node.GossipAddr(), "data", s.cfg.DataDir)...)
+	announceMail(s.relay, s.cfg.Log)
 	for _, addr := range s.cfg.clearText() {
 		s.cfg.Log.Warn("the KOT password and all data pass unencrypted: give --tls-cert and --tls-key, or put a proxy with TLS before it", "addr", addr)
 	}
