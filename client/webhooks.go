@@ -19,6 +19,7 @@ type WebhookSpec struct {
 type Webhook struct {
 	ID string `json:"id"`
 	WebhookSpec
+	URLError string          `json:"url_error,omitempty"` // why the node that answered cannot open the URL, which is then empty
 	Created  time.Time       `json:"created"`
 	Disabled *WebhookOff     `json:"disabled,omitempty"` // nil: it is told of writes
 	Queue    *WebhookWaiting `json:"queue,omitempty"`    // in the list
@@ -32,8 +33,9 @@ type WebhookOff struct {
 
 // WebhookWaiting is what a webhook has not been told yet.
 type WebhookWaiting struct {
-	Pending   int        `json:"pending"`              // messages, counted up to 10,000
-	Oldest    *time.Time `json:"oldest,omitempty"`     // when the first was written
+	Pending   int        `json:"pending"`              // messages that were counted: up to 10,000, and 20,000 of all webhooks
+	More      bool       `json:"more,omitempty"`       // there are more than that
+	Oldest    *time.Time `json:"oldest,omitempty"`     // when the first of those was written
 	Attempts  int        `json:"attempts,omitempty"`   // at the first
 	Next      *time.Time `json:"next,omitempty"`       // try of the first; absent = at once
 	LastError string     `json:"last_error,omitempty"` // of the first

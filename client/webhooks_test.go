@@ -10,7 +10,7 @@ import (
 func TestCallsAboutWebhooksAreThoseOfTheAPI(t *testing.T) {
 	ctx := t.Context()
 	const answer = `{"id":"0123","url":"https://example.com","secret":"whsec_x","created":"2026-01-02T03:04:05Z","message":"msg_1",` +
-		`"webhooks":[{"id":"0123","url":"https://example.com","disabled":{"since":"2026-01-02T03:04:05Z","reason":"gone"},"queue":{"pending":2,"last_error":"500"}}]}`
+		`"webhooks":[{"id":"0123","url":"https://example.com","disabled":{"since":"2026-01-02T03:04:05Z","reason":"gone"},"queue":{"pending":2,"more":true,"last_error":"500"}},{"id":"4567","url":"","url_error":"no keyring"}]}`
 	for _, tt := range []struct {
 		name string
 		call func(d *RestDatabase) error
@@ -25,7 +25,7 @@ func TestCallsAboutWebhooksAreThoseOfTheAPI(t *testing.T) {
 		}, operated{"POST", "", `{"url":"https://example.com","methods":["POST"]}`}},
 		{"list", func(d *RestDatabase) error {
 			list, err := d.Webhooks(ctx)
-			if len(list) != 1 || list[0].Disabled.Reason != "gone" || list[0].Queue.Pending != 2 || list[0].Queue.LastError != "500" {
+			if len(list) != 2 || list[0].Disabled.Reason != "gone" || list[0].Queue.Pending != 2 || !list[0].Queue.More || list[1].URLError != "no keyring" || list[0].Queue.LastError != "500" {
 				t.Errorf("%+v", list)
 			}
 			return err

@@ -64,7 +64,6 @@ func (a *applier) entry(e Entry) ([]command.Result, error) {
 		return nil, err
 	}
 	a.st.Clock = max(a.st.Clock, entry.Time)
-	before := a.st.Version
 	a.m.hist.begin(a.st.Clock)
 	var results []command.Result
 	if entry.Chunk != nil {
@@ -83,8 +82,7 @@ func (a *applier) entry(e Entry) ([]command.Result, error) {
 	}
 	a.st.Index = e.Index
 	a.extendChain(e.Data, results)
-	a.keepHistory(before)
-	return results, a.trimHistory()
+	return results, a.keepHistory()
 }
 
 // extendChain hashes an entry and its results into the chain. The wording of a
@@ -145,10 +143,10 @@ func (a *applier) command(c *command.Command) (command.Result, error) {
 	if len(c.Reply) > 0 {
 		res.Reply = append([]byte(nil), c.Reply...) // c's bytes belong to the log
 	}
+	a.m.hist.command(a.st.Version)
 	if err := a.ops(c, &res); err != nil {
 		return res, err
 	}
-	a.m.hist.command(a.st.Version)
 	a.remember(c.ID, &res)
 	return res, nil
 }

@@ -23,6 +23,10 @@ const (
 	// write does not push out what everybody else has done.
 	historyValue  = 16 << 10
 	historyValues = 1 << 20
+
+	// historyRecord is where a record ends, and the next one begins: a command may
+	// have 100,000 changes, and readers take them piece by piece.
+	historyRecord = 64 << 10
 )
 
 // ChangeKind says what became of a key.
@@ -44,6 +48,7 @@ const (
 	changeCreated = 0x08 // a set: no live record stood there before
 	changeLong    = 0x10 // a set: the value is not kept
 	changeExpiry  = 0x20 // an expiry follows
+	changeVersion = 0x40 // a version and a seq follow
 )
 
 // A Change is what a command did to one key, or one span.
@@ -62,46 +67,54 @@ type Change struct {
 
 // history gathers the changes of one entry. A record of the history is
 //
-//	uvarint clock, and for each command that changed anything:
-//	  uvarint version, uvarint number of changes, and each change:
-//	    kind and flags (1), uvarint length, key
-//	    span: uvarint length of the end + 1, or 0 for none, end
-//	    with an expiry: uvarint expiry
-//	    set that is not long: uvarint length, value
+//	uvarint clock, and each change:
+//	  kind and flags (1)
+//	  of another version than the one before: uvarint version, uvarint seq; else seq is one more
+//	  uvarint length, key
+//	  span: uvarint length of the end + 1, or 0 for none, end
+//	  with an expiry: uvarint expiry
+//	  set that is not long: uvarint length, value
+//
+// under the version and seq of its last change.
 type history struct {
-	buf     []byte // commands that are complete
-	cmd     []byte // changes of the command at hand
-	changes uint64 // in cmd
-	values  int    // bytes of values in cmd
+	buf     []byte
+	clock   int64
+	version uint64 // of the command at hand
+	seq     uint32 // of its next change
+	told    uint64 // the version that the changes in buf have come to
+	last    uint32 // seq of the last change in buf
+	values  int    // bytes of values of the command at hand
+	held    uint64 // bytes of records that were stored for the entry
 }
 
-// keptHistory is how large buffers may be to be used for the next entry.
+// keptHistory is how large the buffer may be to be used for the next entry.
 const keptHistory = 1 << 20
 
 func (h *history) begin(clock int64) {
 	if cap(h.buf) > keptHistory {
 		h.buf = nil
 	}
-	h.buf = binary.AppendUvarint(h.buf[:0], uint64(clock))
+	*h = history{buf: h.buf[:0], clock: clock}
 }
 
-// command ends the changes of the command with this version.
-func (h *history) command(version uint64) {
-	if h.changes > 0 {
-		h.buf = binary.AppendUvarint(h.buf, version)
-		h.buf = binary.AppendUvarint(h.buf, h.changes)
-		h.buf = append(h.buf, h.cmd...)
-	}
-	h.cmd, h.changes, h.values = h.cmd[:0], 0, 0
-	if cap(h.cmd) > keptHistory {
-		h.cmd = nil
-	}
-}
+// command begins the changes of the command with this version.
+func (h *history) command(version uint64) { h.version, h.seq, h.values = version, 0, 0 }
 
 func (h *history) change(kind byte, key []byte) {
-	h.changes++
-	h.cmd = append(h.cmd, kind)
-	h.cmd = append(binary.AppendUvarint(h.cmd, uint64(len(key))), key...)
+	if len(h.buf) == 0 {
+		h.buf = binary.AppendUvarint(h.buf, uint64(h.clock))
+	}
+	if h.told != h.version {
+		h.told = h.version
+		h.buf = append(h.buf, kind|changeVersion)
+		h.buf = binary.AppendUvarint(h.buf, h.version)
+		h.buf = binary.AppendUvarint(h.buf, uint64(h.seq))
+	} else {
+		h.buf = append(h.buf, kind)
+	}
+	h.buf = append(binary.AppendUvarint(h.buf, uint64(len(key))), key...)
+	h.last = h.seq
+	h.seq++
 }
 
 func (h *history) set(key, value []byte, expiry int64, created bool) {
@@ -118,11 +131,11 @@ func (h *history) set(key, value []byte, expiry int64, created bool) {
 	}
 	h.change(kind, key)
 	if expiry != 0 {
-		h.cmd = binary.AppendUvarint(h.cmd, uint64(expiry))
+		h.buf = binary.AppendUvarint(h.buf, uint64(expiry))
 	}
 	if !long {
 		h.values += len(value)
-		h.cmd = append(binary.AppendUvarint(h.cmd, uint64(len(value))), value...)
+		h.buf = append(binary.AppendUvarint(h.buf, uint64(len(value))), value...)
 	}
 }
 
@@ -132,7 +145,7 @@ func (h *history) touch(key []byte, expiry int64) {
 		return
 	}
 	h.change(byte(ChangeTouch)|changeExpiry, key)
-	h.cmd = binary.AppendUvarint(h.cmd, uint64(expiry))
+	h.buf = binary.AppendUvarint(h.buf, uint64(expiry))
 }
 
 // gone is the end of a key's record, which was live or had expired.
@@ -147,34 +160,40 @@ func (h *history) gone(key []byte, live bool) {
 func (h *history) span(lo, hi []byte) {
 	h.change(byte(ChangeSpan), lo)
 	if hi == nil {
-		h.cmd = append(h.cmd, 0)
+		h.buf = append(h.buf, 0)
 		return
 	}
-	h.cmd = append(binary.AppendUvarint(h.cmd, uint64(len(hi))+1), hi...)
+	h.buf = append(binary.AppendUvarint(h.buf, uint64(len(hi))+1), hi...)
+}
+
+// tell stores the changes gathered so far as one record, if they are enough for
+// one or at the end of an entry.
+func (a *applier) tell(end bool) {
+	h := &a.m.hist
+	if len(h.buf) == 0 || !end && len(h.buf) < historyRecord {
+		return
+	}
+	a.m.key = appendHistoryKey(a.m.key[:0], h.told, h.last)
+	a.b.Set(a.m.key, h.buf)
+	h.held += uint64(len(a.m.key) + len(h.buf))
+	h.buf, h.told = h.buf[:0], 0
 }
 
 // keepHistory stores what the entry at hand has changed, and lets go of the
-// oldest segment when the history is full. Segments are ended by a record under
+// oldest segments when the history is full. Segments are ended by a record under
 // their last version: how much to let go is decided without reading what goes.
-func (a *applier) keepHistory(before uint64) {
-	if a.st.Version == before || a.m.hist.empty() {
-		return
+func (a *applier) keepHistory() error {
+	a.tell(true)
+	if a.m.hist.held == 0 {
+		return nil
 	}
-	a.m.key = appendHistoryKey(a.m.key[:0], a.st.Version)
-	a.b.Set(a.m.key, a.m.hist.buf)
-	n := uint64(len(a.m.key) + len(a.m.hist.buf))
-	a.st.HistoryHeld += n
-	a.st.SegmentHeld += n
+	a.st.HistoryHeld += a.m.hist.held
+	a.st.SegmentHeld += a.m.hist.held
 	if a.st.SegmentHeld >= a.st.HistoryLimit/historyParts {
 		a.b.Set(segmentKey(a.st.Version), binary.AppendUvarint(nil, a.st.SegmentHeld))
 		a.st.SegmentHeld = 0
 	}
-}
-
-// empty reports whether no command of the entry has changed anything.
-func (h *history) empty() bool {
-	_, n := binary.Uvarint(h.buf)
-	return n == len(h.buf)
+	return a.trimHistory()
 }
 
 // trimHistory lets go of the oldest segments while the history is over its limit.
@@ -185,7 +204,7 @@ func (a *applier) trimHistory() error {
 			return err
 		}
 		a.b.Delete(segmentKey(last))
-		a.b.DeleteSpan(appendHistoryKey(nil, 0), appendHistoryKey(nil, last+1))
+		a.b.DeleteSpan(appendHistoryKey(nil, 0, 0), appendHistoryKey(nil, last+1, 0))
 		a.st.HistoryHeld -= min(held, a.st.HistoryHeld)
 		a.st.History = last + 1
 	}
@@ -205,22 +224,25 @@ func (a *applier) oldestSegment() (last, held uint64, ok bool, err error) {
 	return binary.BigEndian.Uint64(it.Key()[1:]), held, true, nil
 }
 
-func appendHistoryKey(dst []byte, last uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(dst, prefixHistory), last)
+func appendHistoryKey(dst []byte, version uint64, seq uint32) []byte {
+	dst = binary.BigEndian.AppendUint64(append(dst, prefixHistory), version)
+	return binary.BigEndian.AppendUint32(dst, seq)
 }
 
 func segmentKey(last uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{prefixSegment}, last)
 }
 
-// Changes hands to fn what was changed by the commands from version from on, in
-// their order, until fn returns false. The changes of versions before
-// v.History are no longer there. c and its slices are valid during the call.
-func (v *View) Changes(from uint64, fn func(c *Change) (more bool)) error {
-	it := v.snap.Scan(appendHistoryKey(nil, from), []byte{prefixHistory + 1})
+// Changes hands to fn what was changed, in order, from change seq of version on,
+// until fn returns false. The changes of versions before v.History are no longer
+// there. c and its slices are valid during the call.
+func (v *View) Changes(version uint64, seq uint32, fn func(c *Change) (more bool)) error {
+	it := v.snap.Scan(appendHistoryKey(nil, version, seq), []byte{prefixHistory + 1})
 	defer it.Close()
 	for it.Next() {
-		more, err := walkHistory(it.Value(), from, fn)
+		more, err := walkHistory(it.Value(), func(c *Change) bool {
+			return c.Version < version || c.Version == version && c.Seq < seq || fn(c)
+		})
 		if !more || err != nil {
 			return err
 		}
@@ -229,19 +251,13 @@ func (v *View) Changes(from uint64, fn func(c *Change) (more bool)) error {
 }
 
 // walkHistory reads one record of the history.
-func walkHistory(p []byte, from uint64, fn func(c *Change) bool) (more bool, err error) {
+func walkHistory(p []byte, fn func(c *Change) bool) (more bool, err error) {
 	r := reader{p: p}
 	var c Change
 	c.Time = int64(r.uvarint())
 	for len(r.p) > 0 && !r.bad {
-		c.Version = r.uvarint()
-		n := r.uvarint()
-		for seq := uint64(0); seq < n && !r.bad; seq++ {
-			c.Seq = uint32(seq)
-			r.change(&c)
-			if c.Version >= from && !r.bad && !fn(&c) {
-				return false, nil
-			}
+		if r.change(&c); !r.bad && !fn(&c) {
+			return false, nil
 		}
 	}
 	if r.bad {
@@ -283,6 +299,9 @@ func (r *reader) change(c *Change) {
 	}
 	c.Kind = ChangeKind(head[0] & changeKinds)
 	c.Created, c.Long = head[0]&changeCreated != 0, head[0]&changeLong != 0
+	if c.Seq++; head[0]&changeVersion != 0 {
+		c.Version, c.Seq = r.uvarint(), uint32(r.uvarint())
+	}
 	c.Hi, c.Value, c.Expiry = nil, nil, 0
 	c.Key = r.bytes(r.uvarint())
 	if c.Kind == ChangeSpan {

@@ -20,7 +20,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	v := r.view()
 	defer v.Release()
 	next, held := v.History, 0
-	if err := v.Changes(0, func(c *Change) bool {
+	if err := v.Changes(0, 0, func(c *Change) bool {
 		if c.Version != next || !bytes.Equal(c.Value, value) || string(c.Key) != fmt.Sprintf("k%d", c.Version-1) {
 			t.Errorf("version %d of %s comes where %d should", c.Version, c.Key, next)
 		}
@@ -55,7 +55,7 @@ func TestLongValuesAreNotInTheHistory(t *testing.T) {
 	v := r.view()
 	defer v.Release()
 	kept, told := 0, 0
-	if err := v.Changes(0, func(c *Change) bool {
+	if err := v.Changes(0, 0, func(c *Change) bool {
 		told++
 		if c.Long == (len(c.Value) > 0) {
 			t.Errorf("%s: long %t with %d bytes", c.Key, c.Long, len(c.Value))
@@ -73,26 +73,29 @@ func TestLongValuesAreNotInTheHistory(t *testing.T) {
 func FuzzHistory(f *testing.F) {
 	var h history
 	h.begin(1000)
+	h.command(7)
 	h.set([]byte("a"), []byte("1"), 1005, true)
 	h.span([]byte("b"), nil)
-	h.command(7)
+	h.command(8)
 	h.touch([]byte("c"), 0)
 	h.gone([]byte("d"), true)
-	h.command(8)
 	f.Add(bytes.Clone(h.buf))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		var again history
 		var want []string
-		version, long := uint64(0), false
-		if _, err := walkHistory(p, 0, func(c *Change) bool {
+		long, odd, seq := false, false, uint32(0)
+		if _, err := walkHistory(p, func(c *Change) bool {
 			want = append(want, fmt.Sprintf("%+v", *c))
 			long = long || c.Long
-			if c.Seq == 0 {
-				again.command(version)
-			}
-			if version = c.Version; again.buf == nil {
+			if len(want) == 1 {
 				again.begin(c.Time)
 			}
+			odd = odd || c.Version == 0 // the machine counts from 1
+			if c.Version != again.version || c.Seq != seq {
+				again.command(c.Version)
+				again.seq, again.told = c.Seq, 0
+			}
+			seq = c.Seq + 1
 			switch c.Kind {
 			case ChangeSet:
 				again.set(c.Key, c.Value, c.Expiry, c.Created)
@@ -104,12 +107,11 @@ func FuzzHistory(f *testing.F) {
 				again.gone(c.Key, c.Kind == ChangeDelete)
 			}
 			return true
-		}); err != nil || long {
+		}); err != nil || long || odd {
 			return
 		}
-		again.command(version)
 		i := 0
-		_, err := walkHistory(again.buf, 0, func(c *Change) bool {
+		_, err := walkHistory(again.buf, func(c *Change) bool {
 			if got := fmt.Sprintf("%+v", *c); got != want[i] && c.Kind == ChangeSet { // others have flags that mean nothing there
 				t.Errorf("%s became %s", want[i], got)
 			}

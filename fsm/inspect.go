@@ -38,8 +38,8 @@ func (n *inspector) pair(key, value []byte) (err error) {
 	case prefixID:
 		err = n.slot(key, value)
 	case prefixHistory:
-		if err = wantLen(key, 9); err == nil {
-			_, err = walkHistory(value, 0, func(*Change) bool { return true })
+		if err = wantLen(key, 13); err == nil {
+			_, err = walkHistory(value, func(*Change) bool { return true })
 		}
 	case prefixSegment:
 		err = wantLen(key, 9)

@@ -13,7 +13,7 @@ const (
 	prefixChunkSet = 'C' // C SET             -> clock when its last chunk arrived
 	prefixData     = 'd' // d KEY             -> version, expiry, value
 	prefixExpiry   = 'e' // e DUE KEY         -> nothing; KEY may have expired at DUE
-	prefixHistory  = 'h' // h VERSION         -> what an entry changed; VERSION is its last command's
+	prefixHistory  = 'h' // h VERSION SEQ     -> changes, up to that one
 	prefixID       = 'i' // i VERSION mod N   -> command id, result
 	prefixMeta     = 'm' // m                 -> version, index, clock, chain, …
 	prefixSegment  = 's' // s VERSION         -> bytes of the segment of the history that ends there

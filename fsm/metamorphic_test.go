@@ -97,6 +97,9 @@ func randomHistory(t *testing.T, seed uint64, bursts int) (history []Entry, resu
 	if len(kinds) < 6 {
 		t.Errorf("of all outcomes, repeats apart, only %v came up", kinds)
 	}
+	if plain.m.State().History == 0 {
+		t.Error("nothing went out of the history")
+	}
 	if plain.hash() != hash {
 		t.Fatalf("seed %d: the same entries give another state", seed)
 	}

@@ -37,6 +37,7 @@ func (a *applier) ops(c *command.Command, res *command.Result) error {
 		if err != nil {
 			return err
 		}
+		a.tell(false)
 	}
 	return nil
 }

@@ -229,7 +229,7 @@ func (s *script) history(from string) (string, error) {
 	defer v.Release()
 	var out strings.Builder
 	fmt.Fprintf(&out, "kept from %d\n", v.History)
-	err = v.Changes(first, func(c *Change) bool {
+	err = v.Changes(first, 0, func(c *Change) bool {
 		what := [...]string{"", "set", "delete", "span", "expire", "touch"}[c.Kind]
 		fmt.Fprintf(&out, "%d.%d at %d %s %s", c.Version, c.Seq, c.Time, what, c.Key)
 		if c.Kind == ChangeSpan {

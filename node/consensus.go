@@ -80,6 +80,7 @@ func (n *Node) startConsensus() error {
 	n.consensus.Store(c)
 	c.wg.Go(func() { n.watch(ctx, c) })
 	c.wg.Go(func() { n.lead(ctx, c) })
+	c.wg.Go(func() { n.keepLogSmall(ctx, c) })
 	n.changed.change()
 	return nil
 }

@@ -18,6 +18,7 @@ type replica struct {
 	m    *fsm.Machine
 	fail func(error)              // stops the node
 	done atomic.Pointer[position] // the last entry applied
+	size logSize                  // of the log that was applied
 
 	broken error // after it nothing is applied any more; only Raft's FSM goroutine looks
 }
@@ -32,7 +33,9 @@ func (r *replica) Apply(log *raft.Log) any { return r.ApplyBatch([]*raft.Log{log
 func (r *replica) ApplyBatch(logs []*raft.Log) []any {
 	responses := make([]any, len(logs))
 	entries := make([]fsm.Entry, 0, len(logs))
+	bytes := 0
 	for _, log := range logs {
+		bytes += len(log.Data)
 		if log.Type == raft.LogCommand {
 			entries = append(entries, fsm.Entry{Index: log.Index, Data: log.Data})
 		}
@@ -43,7 +46,9 @@ func (r *replica) ApplyBatch(logs []*raft.Log) []any {
 			r.fail(fmt.Errorf("the state machine cannot go on: %w", r.broken))
 		}
 	}
-	if last := logs[len(logs)-1]; r.broken == nil {
+	last := logs[len(logs)-1]
+	r.size.add(last.Index, bytes)
+	if r.broken == nil {
 		r.done.Store(&position{last.Index, last.Term})
 	}
 	i := 0

@@ -13,6 +13,7 @@ import (
 type webhookInfo struct {
 	ID string `json:"id"`
 	collection.WebhookSpec
+	URLError string          `json:"url_error,omitempty"` // why this node cannot open the URL, which is then empty
 	Created  time.Time       `json:"created"`
 	Disabled *webhookOff     `json:"disabled,omitempty"`
 	Queue    *webhookWaiting `json:"queue,omitempty"`  // in the list
@@ -27,8 +28,9 @@ type webhookOff struct {
 
 // webhookWaiting is what a webhook has not been told yet.
 type webhookWaiting struct {
-	Pending   int        `json:"pending"`              // messages, counted up to 10,000
-	Oldest    *time.Time `json:"oldest,omitempty"`     // when the first was written
+	Pending   int        `json:"pending"`              // messages that were counted: up to 10,000, and 20,000 of all webhooks
+	More      bool       `json:"more,omitempty"`       // there are more than that
+	Oldest    *time.Time `json:"oldest,omitempty"`     // when the first of those was written
 	Attempts  int        `json:"attempts,omitempty"`   // at the first
 	Next      *time.Time `json:"next,omitempty"`       // try of the first; absent = at once
 	LastError string     `json:"last_error,omitempty"` // of the first
@@ -36,7 +38,7 @@ type webhookWaiting struct {
 }
 
 func describeWebhook(i collection.WebhookInfo) webhookInfo {
-	h := webhookInfo{ID: i.ID, WebhookSpec: i.WebhookSpec, Created: *millis(i.Created)}
+	h := webhookInfo{ID: i.ID, WebhookSpec: i.WebhookSpec, URLError: i.URLError, Created: *millis(i.Created)}
 	if i.DisabledSince != 0 {
 		h.Disabled = &webhookOff{Since: *millis(i.DisabledSince), Reason: i.Reason}
 	}
@@ -56,7 +58,7 @@ func (c *call) listWebhooks() (any, error) {
 		h := describeWebhook(i)
 		q := i.Waiting
 		h.Queue = &webhookWaiting{
-			Pending: q.Pending, Oldest: instant(q.Oldest), Attempts: q.Attempts, Next: instant(q.Next),
+			Pending: q.Pending, More: q.More, Oldest: instant(q.Oldest), Attempts: q.Attempts, Next: instant(q.Next),
 			LastError: q.LastError, Suspended: instant(q.Suspended),
 		}
 		list.Webhooks = append(list.Webhooks, h)

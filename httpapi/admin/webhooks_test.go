@@ -107,6 +107,20 @@ func TestAWebhookIsAddedOnceForOneIdempotencyKey(t *testing.T) {
 	}
 }
 
+// A node without the keyring shows a webhook without its URL, and can remove it.
+func TestAWebhookWhoseURLCannotBeOpenedIsListed(t *testing.T) {
+	w := newWorld(t)
+	made := w.addHook(`{"url":"https://example.com/hook?token=hidden"}`)
+	if got := w.hookList()[0]; got.URL != "https://example.com/hook?token=hidden" || got.URLError != "" {
+		t.Errorf("%+v", got)
+	}
+	w.config.Collections = collection.New(collection.Config{DefaultKey: auth.NewRootKey("k")})
+	if got := w.hookList()[0]; got.ID != made.ID || got.URL != "" || !strings.Contains(got.URLError, "keyring") {
+		t.Errorf("without a keyring: %+v", got)
+	}
+	w.must(204, "DELETE", hooks+"/"+made.ID, "")
+}
+
 func TestADisabledWebhookIsShownAndEnabled(t *testing.T) {
 	w := newWorld(t)
 	made := w.addHook(`{"url":"https://example.com/hook"}`)

@@ -101,6 +101,7 @@ type watcher struct {
 	level  kv.Consistency
 	right  *bucket.Watch
 	ends   time.Time // when the caller must be judged anew; zero = never
+	pings  time.Time // when the next ping is due, whatever comes before
 	feed   *feed.Watcher
 	stream *web.EventStream
 	data   []byte // of the event that is being written
@@ -141,7 +142,7 @@ func (w *watcher) run(ctx context.Context, from feed.Cursor, now uint64, why str
 	if w.stream, err = web.NewEventStream(w.w, w.r); err != nil {
 		return err
 	}
-	w.stream.Patience = w.PieceTime
+	w.stream.Patience, w.pings = w.PieceTime, time.Now().Add(w.Ping)
 	w.stream.Retry(watchRetry)
 	if why == "" {
 		w.send(from, "ready", appendVersion(nil, from.Version))
@@ -170,10 +171,15 @@ func (w *watcher) follow(from feed.Cursor) error {
 // step sends what is at hand, waits for the next event, or for the time of a
 // ping, and takes it.
 func (w *watcher) step(ctx context.Context) error {
-	if !w.ends.IsZero() && !time.Now().Before(w.ends) {
+	now := time.Now()
+	if !w.ends.IsZero() && !now.Before(w.ends) {
 		if err := w.judge(); err != nil {
 			return err
 		}
+	}
+	if !now.Before(w.pings) {
+		w.pings = now.Add(w.Ping)
+		return w.ping()
 	}
 	e, err := w.feed.Next(w.ended) // what it has, without waiting
 	if err != nil {
@@ -188,26 +194,31 @@ func (w *watcher) step(ctx context.Context) error {
 		return w.take(ctx, &e)
 	case errors.As(err, &gone):
 		return w.skip("the history no longer reaches back to the place to go on from")
-	case errors.Is(err, errPing):
-		// The place moves on, so that a client that was idle for long need not
-		// go back to where the last event was.
-		w.stream.Comment("ping")
-		w.stream.Place(w.feed.Position().String())
+	case errors.Is(err, errDue):
 		return nil
 	}
 	return err
 }
 
-var errPing = errors.New("nothing happened for a while")
+// ping shows the client that the stream lives. The place moves on, so that one
+// that was told nothing for long, though changes came that it does not want,
+// need not go back to where its last event was.
+func (w *watcher) ping() error {
+	w.stream.Comment("ping")
+	w.stream.Place(w.feed.Position().String())
+	return w.stream.Flush()
+}
 
-// wait waits for the next event. errPing says that it is time for something
-// else.
+var errDue = errors.New("it is time for something else")
+
+// wait waits for the next event, or with errDue until a ping or a judgement is
+// due.
 func (w *watcher) wait(ctx context.Context) (feed.Event, error) {
-	until := time.Now().Add(w.Ping)
+	until := w.pings
 	if !w.ends.IsZero() && w.ends.Before(until) {
 		until = w.ends
 	}
-	patient, cancel := context.WithDeadlineCause(ctx, until, errPing)
+	patient, cancel := context.WithDeadlineCause(ctx, until, errDue)
 	defer cancel()
 	e, err := w.feed.Next(patient)
 	if err != nil && ctx.Err() != nil {

@@ -42,6 +42,35 @@ func TestWatchPings(t *testing.T) {
 	}
 }
 
+// Changes that a client does not want are no reason to be silent.
+func TestWatchPingsWhileOthersWrite(t *testing.T) {
+	w := watching(t, kvtest.New(t), func(s *settings) { s.api.Ping = 300 * time.Millisecond })
+	id := w.bucket()
+	s := w.watch("/" + id + "/?watch=true&regex=never")
+	pinged := make(chan bool, 1)
+	go func() {
+		for s.lines.Scan() {
+			if s.lines.Text() == ": ping" {
+				pinged <- true
+				return
+			}
+		}
+		pinged <- false
+	}()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+		w.set("/"+id+"/x", "1")
+		select {
+		case ok := <-pinged:
+			if !ok {
+				t.Error("the stream ended without a ping")
+			}
+			return
+		default:
+		}
+	}
+	t.Error("no ping comes while others write")
+}
+
 func TestWatchesAreBoundedAndEndWithTheServer(t *testing.T) {
 	serving, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -128,8 +157,8 @@ func TestWatchesTakeTurnsWithLongValues(t *testing.T) {
 		t.Errorf("without room: %v", err)
 	}
 	gone, cancel := context.WithCancelCause(context.Background())
-	cancel(errPing)
-	if _, err := w.enter(gone); err != error(errPing) {
+	cancel(errDue)
+	if _, err := w.enter(gone); err != error(errDue) {
 		t.Errorf("without a client: %v", err)
 	}
 	leave()

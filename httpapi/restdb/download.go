@@ -19,7 +19,7 @@ import (
 
 const (
 	// maxRanges bounds the parts of an answer. More are answered with the whole,
-	// which RFC 9110, section 14.2 allows.
+	// which RFC 9110, section 14.2 allows; of other units than bytes it demands it.
 	maxRanges = 16
 	// sendingCost is what a download holds besides its chunk, in bytes.
 	sendingCost = 32 << 10
@@ -139,7 +139,7 @@ func disposition(f *media.File) string {
 // stream sends content, or the ranges of it that are asked for.
 func (q *request) stream(f *media.File, content io.ReadSeeker) error {
 	r := q.r
-	if strings.Count(strings.Join(r.Header["Range"], ","), ",") >= maxRanges {
+	if ranges := r.Header.Get("Range"); strings.Count(ranges, ",") >= maxRanges || !strings.HasPrefix(ranges, "bytes=") {
 		r = r.Clone(r.Context())
 		r.Header.Del("Range")
 	}

@@ -2,7 +2,9 @@ package restdb
 
 import (
 	"context"
+	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
@@ -39,12 +41,21 @@ func (q *request) renderer(ctx context.Context, c *collection.Collection, spec *
 	}
 }
 
-// base is how the client calls this server, for absolute URLs.
+// base is how the client calls this server, for absolute URLs. Where a proxy
+// ends TLS, it says so by X-Forwarded-Proto; of others that header means nothing.
 func (q *request) base() string {
-	if q.r.TLS != nil {
+	if q.r.TLS != nil || q.proxied() && strings.EqualFold(q.r.Header.Get("X-Forwarded-Proto"), "https") {
 		return "https://" + q.r.Host
 	}
 	return "http://" + q.r.Host
+}
+
+// proxied reports whether the peer is a trusted proxy.
+func (q *request) proxied() bool {
+	peer, err := netip.ParseAddrPort(q.r.RemoteAddr)
+	return err == nil && slices.ContainsFunc(q.Proxies, func(p netip.Prefix) bool {
+		return p.Contains(peer.Addr().Unmap().WithZone(""))
+	})
 }
 
 // get serves GET of a document.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/kv/outbox"
 	"github.com/coveydb/covey/layer/collection"
@@ -237,4 +238,30 @@ func TestUnsubscribeByTheLinkOfAMail(t *testing.T) {
 	page(404, "not valid", w.do("GET", "/mail/unsubscribe/"+strings.Repeat("0", 64), ""))
 	page(404, "not valid", w.do("POST", "/mail/unsubscribe/x", "List-Unsubscribe=One-Click", form))
 	w.fails(405, "MethodNotAllowed", w.send("DELETE", link.Path, ""))
+}
+
+// A proxy that ends TLS says so, but only one that the operator trusts.
+func TestLinksBehindAProxy(t *testing.T) {
+	trusted, err := web.ParseProxies("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		proxies web.Proxies
+		said    string
+		want    string
+	}{
+		"trusted, with TLS":    {trusted, "https", "https://"},
+		"trusted, without TLS": {trusted, "http", "http://"},
+		"trusted, says a list": {trusted, "https, http", "http://"},
+		"not trusted":          {nil, "https", "http://"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, withRelay, func(s *settings) { s.api.Proxies = tt.proxies })
+			w.mail(`{"to":"a@x.org","html":"1"}`, "X-Forwarded-Proto: "+tt.said)
+			if a := w.get("/rest/email_outbound"); !strings.Contains(a.body, `"unsubscribelink":"`+tt.want) {
+				t.Errorf("got %s", a.body)
+			}
+		})
+	}
 }

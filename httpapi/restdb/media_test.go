@@ -208,6 +208,15 @@ func TestMediaRanges(t *testing.T) {
 	w.fails(412, "PreconditionFailed", w.fetch("GET", path, `If-Match: "other"`))
 }
 
+// RFC 9110, section 14.2: a unit that is not understood is ignored.
+func TestARangeOfAnotherUnitIsIgnored(t *testing.T) {
+	w := newWorld(t)
+	id := w.upload(sent{"a.txt", "text/plain", []byte("hello")})[0]
+	if a := w.fetch("GET", "/media/"+id, "Range: items=0-1"); a.code != 200 || a.body != "hello" {
+		t.Errorf("got %d %s", a.code, a.body)
+	}
+}
+
 func TestMediaDoor(t *testing.T) {
 	w := newWorld(t)
 	id := w.upload(sent{"a", "", []byte("x")})[0]
@@ -291,7 +300,7 @@ func TestBrokenUploadsAreWholeOrAbsent(t *testing.T) {
 	kind, body := form(sent{"a", "", noise(600_000)}, sent{"b", "", noise(300_000)})
 	for at := 1; ; at++ {
 		w := newWorld(t)
-		w.serve(func(s *settings) { s.api.DB, s.api.Wait = (&breaking{w.store, at}).db(), time.Second })
+		w.serve(func(s *settings) { s.api.DB, s.api.Wait = (&breaking{Store: w.store, at: at}).db(), time.Second })
 		a := w.post(kind, body, withKey)
 		if rooms := w.rooms(); strings.ContainsAny(rooms, "mf") != (a.code == 201) {
 			t.Errorf("broken at commit %d: %d, the store holds %s", at, a.code, rooms)

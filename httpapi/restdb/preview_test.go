@@ -1,6 +1,7 @@
 package restdb
 
 import (
+	"context"
 	"encoding/json"
 	"image"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/layer/collection"
+	"github.com/coveydb/covey/layer/collection/media"
 )
 
 func TestPreviews(t *testing.T) {
@@ -78,6 +80,23 @@ func TestAPreviewThatIsNotStoredIsSent(t *testing.T) {
 	w.store.FailNext(errs.E(errs.Unavailable, "no leader"))
 	if a := w.fetch("GET", "/media/"+id+"?s=t"); a.code != 200 || a.header.Get("Content-Type") != "image/jpeg" {
 		t.Errorf("got %d %v", a.code, a.header)
+	}
+}
+
+func TestAPreviewWaitsForRoomNoLongerThanItsClient(t *testing.T) {
+	rooms := newMediaRooms()
+	if !rooms.decodes.TryAcquire(maxDecodes) {
+		t.Fatal("a new node has no room")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	node := &api{media: rooms}
+	if _, _, err := node.decode(ctx, &media.File{}, media.Thumbnail); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("got %v", err)
+	}
+	rooms.decodes.Release(maxDecodes)
+	if err := enterRoom(t.Context(), rooms.decodes, maxDecodes); err != nil {
+		t.Errorf("afterwards: %v", err)
 	}
 }
 

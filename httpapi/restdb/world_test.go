@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -256,13 +257,18 @@ func (w *world) left() string {
 // breaking is a store whose commits fail from a certain one on.
 type breaking struct {
 	*kvtest.Store
+	mu sync.Mutex // an upload commits several chunks at once
 	at int
 }
 
 func (b *breaking) db() *kv.DB { return kv.New(b) }
 
 func (b *breaking) Commit(ctx context.Context, cmd *command.Command) (command.Result, error) {
-	if b.at--; b.at <= 0 {
+	b.mu.Lock()
+	b.at--
+	broken := b.at <= 0
+	b.mu.Unlock()
+	if broken {
 		return command.Result{}, errs.E(errs.Unavailable, "no leader")
 	}
 	return b.Store.Commit(ctx, cmd)

@@ -181,10 +181,14 @@ func (f *Feed) step(ctx context.Context, begun bool) error {
 		return ctx.Err() // another run may have begun
 	}
 	if !begun || v.History > pos+1 || v.Version-pos > maxStep { // or a snapshot was installed
-		for w := range f.watchers {
-			w.fallBehind()
+		handed := Cursor{} // pos may be from another run
+		if begun {
+			handed = After(pos)
 		}
-	} else if err := v.Changes(pos+1, func(c *fsm.Change) bool { f.handOut(c); return true }); err != nil {
+		for w := range f.watchers {
+			w.fallBehind(handed)
+		}
+	} else if err := v.Changes(pos+1, 0, func(c *fsm.Change) bool { f.handOut(c); return true }); err != nil {
 		return err
 	}
 	f.pos.Store(v.Version)

@@ -338,3 +338,31 @@ func TestParseCursor(t *testing.T) {
 		t.Errorf("%v is not ascending", order)
 	}
 }
+
+// A bulk write stands in several records of the history; a reader may go on
+// anywhere in it.
+func TestAReaderGoesOnInTheMiddleOfABulkWrite(t *testing.T) {
+	w := newWorld(t)
+	w.set("k/before", "x")
+	const n = 5000
+	w.update(func(tx *kv.Tx) {
+		for i := range n {
+			tx.Set(fmt.Appendf(nil, "k/%05d", i), make([]byte, 50), 0)
+		}
+	})
+	w.set("k/after", "x")
+	for _, at := range []uint32{0, 1, 700, 701, 1400, 3333, n - 2, n - 1} {
+		watcher := w.watch(feed.Cursor{Version: 2, Seq: at}, "k/")
+		for i := at + 1; i <= min(at+100, n); i++ {
+			e, err := watcher.Next(t.Context())
+			want := feed.Event{Cursor: feed.Cursor{Version: 2, Seq: i}, Key: fmt.Appendf(nil, "k/%05d", i)}
+			if i == n {
+				want = feed.Event{Cursor: feed.Cursor{Version: 3}, Key: []byte("k/after")}
+			}
+			if err != nil || e.Cursor != want.Cursor || string(e.Key) != string(want.Key) {
+				t.Fatalf("behind 2.%d: got %s, %v; want %s", at, line(e), err, line(want))
+			}
+		}
+		watcher.Close()
+	}
+}

@@ -3,7 +3,6 @@ package feed
 import (
 	"bytes"
 	"context"
-	"math"
 	"sync"
 
 	"github.com/coveydb/covey/fsm"
@@ -11,8 +10,8 @@ import (
 	"github.com/coveydb/covey/kv"
 )
 
-// What waits for a Watcher to take it is bounded: by number, and by bytes if it
-// is more than one event.
+// What waits for a Watcher to take it is bounded: by bytes if it is more than one
+// event, and by number while it is pushed.
 const (
 	maxQueue      = 64
 	maxQueueBytes = 32 << 10
@@ -61,10 +60,15 @@ func (w *Watcher) signal() {
 	}
 }
 
-// fallBehind makes the Watcher read the history again.
-func (w *Watcher) fallBehind() {
+// fallBehind makes the Watcher read the history again, from where it was: all
+// that is up to handed was pushed to whoever was in line. An idle Watcher would
+// else go back to its last event, which the history may not reach any more.
+func (w *Watcher) fallBehind(handed Cursor) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.live && handed.Compare(w.read) > 0 {
+		w.read = handed
+	}
 	w.live = false
 	w.signal()
 }
@@ -171,16 +175,16 @@ func (w *Watcher) catchUp(ctx context.Context) error {
 		return err
 	}
 	defer v.Release()
-	first := from.Version // the first version that is needed
-	if from.Seq == math.MaxUint32 {
-		first++
+	first := from // the first change that is needed
+	if first.Seq++; first.Seq == 0 {
+		first.Version++
 	}
-	if first < v.History {
+	if first.Version < v.History {
 		return &GoneError{Cursor: from, Oldest: v.History}
 	}
 	full := false
-	err = v.Changes(first, func(c *fsm.Change) bool {
-		if (Cursor{c.Version, c.Seq}).Compare(from) <= 0 || !w.wants(c) {
+	err = v.Changes(first.Version, first.Seq, func(c *fsm.Change) bool {
+		if !w.wants(c) {
 			return true
 		}
 		full = w.fill(newEvent(c))
@@ -198,7 +202,7 @@ func (w *Watcher) fill(e *Event) (full bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.add(e)
-	return len(w.queue) >= maxQueue || w.bytes >= maxQueueBytes
+	return w.bytes >= maxQueueBytes
 }
 
 // attach ends the reading of the history, which has gone up to version, if the

@@ -60,6 +60,7 @@ type line struct {
 	sender Sender
 	policy Policy
 	slots  chan struct{} // one token for each delivery under way of the kind
+	again  chan struct{} // and one for each of those that have failed before
 	wake   chan struct{}
 	done   chan outcome
 
@@ -72,6 +73,7 @@ type line struct {
 
 	ready     []ref          // to be delivered, in order
 	flying    map[string]ref // under way, by id
+	failing   string         // ordered: the item whose last try came to nothing
 	stale     bool           // the queue may hold what is not in ready, flying or waiting
 	recount   bool
 	hold      int64 // ordered: when the first of ready is due; else: when the first of those is that are not in ready; 0 = at once, or none
@@ -132,10 +134,12 @@ func (l *line) hear() {
 	l.news = news{}
 	over := l.pending > l.t.r.maxPending || l.bytes > l.t.r.maxBytes
 	half := l.pending < l.t.r.maxPending/2 && l.bytes < l.t.r.maxBytes/2
+	version := l.version
 	l.mu.Unlock()
-	l.stale = l.stale || n.more
+	// What is never delivered is read once, and then counted by what is heard of.
+	l.stale = l.stale || n.more && (l.sender != nil || version == 0)
 	l.recount = l.recount || n.recount || over && !l.suspended || half && l.suspended
-	if !n.again {
+	if !n.again || l.sender == nil {
 		return
 	}
 	if l.hold = 0; !l.policy.Ordered {
@@ -176,7 +180,9 @@ func (l *line) start() time.Duration {
 		}
 	}
 	most := l.policy.Parallel
-	if l.policy.Ordered {
+	if l.sender == nil {
+		most = 0
+	} else if l.policy.Ordered {
 		if most = 1; l.hold != 0 {
 			most = 0
 		}
@@ -185,7 +191,8 @@ func (l *line) start() time.Duration {
 		f := l.ready[0]
 		l.ready = l.ready[1:]
 		l.flying[f.id] = f
-		l.t.wg.Go(func() { l.done <- l.fly(f) })
+		again := f.id == l.failing
+		l.t.wg.Go(func() { l.done <- l.fly(f, again) })
 	}
 	if l.wantsRead() {
 		until := max(time.Until(l.readAfter), 0)
@@ -196,17 +203,34 @@ func (l *line) start() time.Duration {
 	return nap
 }
 
-// fly delivers an item once a slot of its kind is free.
-func (l *line) fly(f ref) outcome {
-	select {
-	case l.slots <- struct{}{}:
-		defer func() { <-l.slots }()
-	case <-l.t.ctx.Done():
+// fly delivers an item once a slot of its kind is free. Those that are tried
+// again share half of the slots, so that targets which hang leave some to the
+// others.
+func (l *line) fly(f ref, again bool) outcome {
+	if again {
+		if !l.enter(l.again) {
+			return outcome{ref: f}
+		}
+		defer func() { <-l.again }()
 	}
-	if l.t.ctx.Err() != nil { // also when both could be had
+	if !l.enter(l.slots) {
 		return outcome{ref: f}
 	}
+	defer func() { <-l.slots }()
 	return l.deliver(f)
+}
+
+// enter takes one of slots when it is free; false: the term has ended.
+func (l *line) enter(slots chan struct{}) bool {
+	select {
+	case slots <- struct{}{}:
+		if l.t.ctx.Err() == nil { // both could be had
+			return true
+		}
+		<-slots
+	case <-l.t.ctx.Done():
+	}
+	return false
 }
 
 // await waits for something to do.
@@ -235,6 +259,9 @@ func (l *line) landed(o outcome) {
 		l.pending, l.bytes = max(l.pending-1, 0), max(l.bytes-o.size, 0)
 		l.mu.Unlock()
 	case l.policy.Ordered:
+		if o.next != 0 { // else it has not been tried
+			l.failing = o.id
+		}
 		l.ready = slices.Insert(l.ready, 0, o.ref)
 		l.hold = o.next
 	default: // it is read again when it is due

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,14 +24,7 @@ func TestAQueueThatHoldsTooMuchIsSuspended(t *testing.T) {
 	for name, edit := range tests {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, r rig) {
-				var up atomic.Bool
-				s := &target{}
-				s.send = func(context.Context, Delivery) error {
-					if up.Load() {
-						return nil
-					}
-					return errDown
-				}
+				s, up := downTarget()
 				n := r.node(ordered(s), edit)
 				r.update(func(tx *kv.Tx) error {
 					for i := range 12 {
@@ -67,6 +59,47 @@ func TestAQueueThatHoldsTooMuchIsSuspended(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Where nothing can be delivered queues are bounded all the same, and lose
+// nothing.
+func TestAQueueThatNobodySendsIsSuspended(t *testing.T) {
+	each(t, func(t *testing.T, r rig) {
+		n := r.node(unordered(nil), func(n *Runner) { n.maxPending = 10 })
+		r.put("mail/a", "the-first")
+		r.put("mail/b", "another")
+		for i := range 10 {
+			r.put("mail/a", fmt.Sprint(i))
+		}
+		r.until("it is suspended", func() bool { return !r.info("mail/a").Suspended.IsZero() })
+		if r.info("mail/a").Pending != 11 || !r.info("mail/b").Suspended.IsZero() {
+			t.Error("the suspended queue has lost an item, or the other one is suspended too")
+		}
+		r.update(func(tx *kv.Tx) error { Drop(tx, "mail/b"); return nil })
+		n.stop()
+		s := &target{}
+		n = r.node(unordered(s), nil)
+		r.until("nothing is left", func() bool { return r.left() == 0 })
+		n.stop()
+		if len(r.settled()) != 11 || len(s.deliveries()) != 11 {
+			t.Errorf("%d items settled by %d deliveries, want 11", len(r.settled()), len(s.deliveries()))
+		}
+	})
+}
+
+// A queue that was suspended is freed when it is dropped, also where nothing can
+// be delivered.
+func TestASuspendedQueueThatNobodySendsIsFreedByDrop(t *testing.T) {
+	each(t, func(t *testing.T, r rig) {
+		r.node(unordered(nil), func(n *Runner) { n.maxPending = 1 })
+		r.put("mail/a", "1")
+		r.put("mail/a", "2")
+		r.until("it is suspended", func() bool { return !r.info("mail/a").Suspended.IsZero() })
+		r.update(func(tx *kv.Tx) error { Drop(tx, "mail/a"); return nil })
+		r.put("mail/a", "3")
+		r.put("mail/a", "4")
+		r.until("it is suspended again", func() bool { return !r.info("mail/a").Suspended.IsZero() })
+	})
 }
 
 func TestASuspendedQueueWithoutItemsIsFreed(t *testing.T) {
@@ -108,14 +141,7 @@ func TestRetryNowDoesNotWait(t *testing.T) {
 
 func TestDropRemovesAQueueAndNoOther(t *testing.T) {
 	each(t, func(t *testing.T, r rig) {
-		var up atomic.Bool
-		s := &target{}
-		s.send = func(context.Context, Delivery) error {
-			if up.Load() {
-				return nil
-			}
-			return errDown
-		}
+		s, up := downTarget()
 		n := r.node(ordered(s), nil)
 		for i := range 3 {
 			r.put("hook/a", fmt.Sprint(i))
@@ -197,6 +223,73 @@ func TestQueuesListsByPrefixAndPage(t *testing.T) {
 			n, after = n+len(page), page[len(page)-1].Queue
 		}
 	})
+}
+
+func TestSeveralQueuesShareWhatIsLookedAt(t *testing.T) {
+	r := rig{kvtest.New(t), t, false}
+	fill := func(queue string, items, size int) {
+		const batch = 1000
+		for from := 0; from < items; from += batch {
+			r.update(func(tx *kv.Tx) error {
+				for i := from; i < min(from+batch, items); i++ {
+					if err := Put(tx, Item{Queue: queue, ID: fmt.Sprint(i), Payload: make([]byte, size)}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+	}
+	fill("hook/many", maxCounted+1, 0)
+	fill("hook/exact", maxCounted, 0)
+	fill("hook/few", 3, 0)
+	fill("hook/large", 6, 4<<20)
+	r.update(func(tx *kv.Tx) error {
+		tries{Attempts: 2, Error: "down"}.put(tx, "hook/few", "1")
+		put(tx, suspendedKey("hook/none"), suspension{Since: kvtest.Start})
+		return nil
+	})
+	many := make([]string, 50)
+	for i := range many {
+		many[i] = "hook/many"
+	}
+	for _, tt := range []struct {
+		name   string
+		queues []string
+		want   string
+	}{
+		{"no queue", nil, ""},
+		{"one has no more than Queue tells", []string{"hook/many"}, "10000+"},
+		{"a count that is exact", []string{"hook/exact", "hook/few"}, "10000 3"},
+		{"what one leaves goes to those after it", []string{"hook/none", "hook/few", "hook/few", "hook/exact", "hook/many"}, "0 3 3 9997+ 9997+"},
+		{"each has its share", []string{"hook/many", "hook/few", "hook/many", "hook/none"}, "5000+ 3 7498+ 0"},
+		{"fifty that are full", many, strings.TrimSpace(strings.Repeat("400+ ", 50))},
+		{"bytes are shared too", []string{"hook/large", "hook/large", "hook/large", "hook/large", "hook/large", "hook/few"}, "3+ 3+ 3+ 3+ 2+ 3"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r.view(func(tx *kv.Tx) error {
+				list, err := Several(tx, tt.queues)
+				if err != nil {
+					return err
+				}
+				var got []string
+				for i, q := range list {
+					text := fmt.Sprint(q.Pending)
+					if q.More {
+						text += "+"
+					}
+					got = append(got, text)
+					if q.Queue != tt.queues[i] || q.Queue == "hook/few" && q.LastError != "down" || q.Queue == "hook/none" && q.Suspended.IsZero() {
+						t.Errorf("%+v", q)
+					}
+				}
+				if diff := cmp.Diff(tt.want, strings.Join(got, " ")); diff != "" {
+					t.Error(diff)
+				}
+				return nil
+			})
+		})
+	}
 }
 
 func TestPutRefusesWhatIsNoItem(t *testing.T) {

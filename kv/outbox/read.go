@@ -33,7 +33,7 @@ func (l *line) read() error {
 	if err != nil {
 		return err
 	}
-	l.ready, l.stale, l.recount = got.refs, got.rest, false
+	l.ready, l.stale, l.recount = got.refs, got.rest && l.sender != nil, false
 	l.suspended = got.suspended
 	if !l.policy.Ordered {
 		l.hold, l.waitsFrom = got.hold, got.waitsFrom
@@ -53,6 +53,9 @@ func (l *line) scan(tx *kv.Tx, got *reading) (err error) {
 		return err
 	}
 	most := l.t.r.maxHeld
+	if l.sender == nil {
+		most = 1 // the oldest, which keeps the line
+	}
 	for rec, err := range tx.Scan(itemSpan(l.queue)) {
 		if err == nil {
 			err = l.t.ctx.Err()
@@ -101,7 +104,7 @@ func newRef(rec kv.Record) (ref, error) {
 // waiting returns when items are due that were tried. In an ordered queue that
 // is for the first item alone, and known when its turn comes.
 func (l *line) waiting(tx *kv.Tx) (map[string]int64, error) {
-	if l.policy.Ordered {
+	if l.policy.Ordered || l.sender == nil {
 		return nil, nil
 	}
 	next := make(map[string]int64)

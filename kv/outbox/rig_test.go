@@ -27,6 +27,17 @@ type target struct {
 	got []Delivery
 }
 
+// downTarget returns a target that fails until it is up.
+func downTarget() (s *target, up *atomic.Bool) {
+	up = new(atomic.Bool)
+	return &target{send: func(context.Context, Delivery) error {
+		if up.Load() {
+			return nil
+		}
+		return errDown
+	}}, up
+}
+
 func (s *target) Send(ctx context.Context, d Delivery) error {
 	s.mu.Lock()
 	s.got = append(s.got, d)

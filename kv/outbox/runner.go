@@ -22,7 +22,7 @@ const (
 
 // Kind is one kind of queues: the first part of their names, see Item.
 type Kind struct {
-	Sender Sender
+	Sender Sender // nil: this node cannot deliver; what is in the queues waits, and is bounded
 	Policy Policy
 }
 
@@ -43,6 +43,7 @@ type Runner struct {
 
 	policies map[string]Policy
 	slots    map[string]chan struct{} // one token for each delivery under way
+	again    map[string]chan struct{} // one for each of those that have failed before
 	metrics  *metrics
 	unknown  map[string]bool // kinds that the log has been told of
 }
@@ -72,10 +73,12 @@ func (r *Runner) open() {
 	r.maxPending = cmp.Or(r.maxPending, maxPending)
 	r.maxHeld = cmp.Or(r.maxHeld, maxHeld)
 	r.maxBytes = cmp.Or(r.maxBytes, maxPendingBytes)
-	r.policies, r.slots, r.unknown = make(map[string]Policy), make(map[string]chan struct{}), make(map[string]bool)
+	r.policies, r.unknown = make(map[string]Policy), make(map[string]bool)
+	r.slots, r.again = make(map[string]chan struct{}), make(map[string]chan struct{})
 	for name, k := range r.Kinds {
 		r.policies[name] = k.Policy.withDefaults()
 		r.slots[name] = make(chan struct{}, r.policies[name].Parallel)
+		r.again[name] = make(chan struct{}, max(r.policies[name].Parallel/2, 1))
 	}
 	r.metrics = newMetrics(r.Kinds)
 }
@@ -133,7 +136,7 @@ func (t *term) tell(queue string, n news) {
 	l := t.lines[queue]
 	if l == nil {
 		l = &line{
-			t: t, queue: queue, kind: kind, sender: k.Sender, policy: t.r.policies[kind], slots: t.r.slots[kind],
+			t: t, queue: queue, kind: kind, sender: k.Sender, policy: t.r.policies[kind], slots: t.r.slots[kind], again: t.r.again[kind],
 			wake: make(chan struct{}, 1), done: make(chan outcome), flying: make(map[string]ref),
 			news: news{more: true},
 		}

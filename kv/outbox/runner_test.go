@@ -183,14 +183,7 @@ func TestUnorderedItemsDoNotHoldUpEachOther(t *testing.T) {
 
 func TestTriesAreSpacedByTheClusterClock(t *testing.T) {
 	each(t, func(t *testing.T, r rig) {
-		var up atomic.Bool
-		s := &target{}
-		s.send = func(context.Context, Delivery) error {
-			if up.Load() {
-				return nil
-			}
-			return errDown
-		}
+		s, up := downTarget()
 		n := r.node(ordered(s), nil)
 		r.put("hook/a", "one")
 		for attempt := 1; attempt <= 14; attempt++ {

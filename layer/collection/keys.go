@@ -21,7 +21,6 @@ import "github.com/coveydb/covey/internal/tuple"
 //	'c' 'p' string(database) random          -> message that was published
 //	'c' 't' string(database) hash            -> what a public link stands for, by the SHA-256 of its token
 //	'c' 'h' string(database)                 -> webhooks of a database
-//	'c' 'w' string(database) hash            -> what several webhooks are told of one write
 //	'c' 'm' string(database) id              -> media file
 //	'c' 'f' string(database) string(file)    -> its id, by the name that it was given
 //	'c' 'u' string(database) id              -> upload under way, by the id of its first file
@@ -48,7 +47,6 @@ const (
 	messageByte    = 'p'
 	linkByte       = 't'
 	hookByte       = 'h'
-	toldByte       = 'w'
 	mediaByte      = 'm'
 	fileByte       = 'f'
 	uploadByte     = 'u'
@@ -80,10 +78,6 @@ func refreshKey(database string, hash []byte) []byte {
 
 func hooksKey(database string) []byte {
 	return tuple.AppendString(key(hookByte, len(database)+3), database)
-}
-
-func toldKey(database string, hash []byte) []byte {
-	return append(tuple.AppendString(key(toldByte, len(database)+3+len(hash)), database), hash...)
 }
 
 func linkKey(database string, hash []byte) []byte {

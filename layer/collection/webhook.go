@@ -23,13 +23,17 @@ type WebhookSpec struct {
 	Note        string   `json:"note,omitempty"`    // for people
 }
 
-// hook is one webhook as it is stored.
+// hook is one webhook as it is stored. Its URL is sealed like its secret: services
+// put secrets into URLs.
 type hook struct {
-	ID      string `json:"id"`
-	Created int64  `json:"created"` // unix milliseconds
-	WebhookSpec
-	Secret   []byte    `json:"secret"` // sealed
-	Disabled *disabled `json:"disabled,omitempty"`
+	ID          string    `json:"id"`
+	Created     int64     `json:"created"` // unix milliseconds
+	Target      []byte    `json:"target"`  // the URL, sealed
+	Secret      []byte    `json:"secret"`  // sealed
+	Collections []string  `json:"collections,omitempty"`
+	Methods     []string  `json:"methods,omitempty"`
+	Note        string    `json:"note,omitempty"`
+	Disabled    *disabled `json:"disabled,omitempty"`
 }
 
 // disabled says why a hook is told nothing any more.
@@ -58,11 +62,12 @@ type Webhook struct {
 	Secret string // what its messages are signed with; whsec_ and base64
 	db     string
 	spec   WebhookSpec
-	sealed []byte
+	target []byte // the URL, sealed
+	sealed []byte // the secret
 }
 
-// NewWebhook checks what a webhook is to be and draws its id and its secret,
-// which is sealed: a node without a keyring is errs.Invalid.
+// NewWebhook checks what a webhook is to be and draws its id and its secret.
+// That and the URL are sealed: a node without a keyring is errs.Invalid.
 func (s *Store) NewWebhook(db string, spec WebhookSpec) (Webhook, error) {
 	if err := spec.normalize(s.cfg.AllowPrivate); err != nil {
 		return Webhook{}, err
@@ -71,6 +76,9 @@ func (s *Store) NewWebhook(db string, spec WebhookSpec) (Webhook, error) {
 	_, _ = rand.Read(id[:]) // documented never to return an error
 	h := Webhook{ID: hex.EncodeToString(id[:]), Secret: webhook.NewSecret(), db: db, spec: spec}
 	var err error
+	if h.target, err = s.cfg.Keyring.Seal([]byte(spec.URL), targetPlace(db, h.ID)); err != nil {
+		return Webhook{}, err
+	}
 	h.sealed, err = s.cfg.Keyring.Seal([]byte(h.Secret), hookPlace(db, h.ID))
 	return h, err
 }
@@ -114,9 +122,10 @@ func inOrder(list []string) []string {
 	return slices.Compact(list)
 }
 
-// hookPlace is the place that a webhook's secret is sealed for. Names of
-// databases hold no slash.
-func hookPlace(db, id string) []byte { return []byte("collection/webhook/" + db + "/" + id) }
+// hookPlace is the place that a webhook's secret is sealed for, targetPlace that of
+// its URL. Names of databases and ids hold no slash.
+func hookPlace(db, id string) []byte   { return []byte("collection/webhook/" + db + "/" + id) }
+func targetPlace(db, id string) []byte { return append(hookPlace(db, id), "/url"...) }
 
 // AddWebhook stores a webhook. Writes that are committed later are told to it,
 // no others.
@@ -128,7 +137,10 @@ func (s *Store) AddWebhook(tx *kv.Tx, h Webhook) (WebhookInfo, error) {
 		if slices.ContainsFunc(hooks, func(o *hook) bool { return o.ID == h.ID }) {
 			return nil, nil, errs.E(errs.Exists, "webhook %s is there already: make another", h.ID)
 		}
-		made := &hook{ID: h.ID, Created: tx.Now(), WebhookSpec: h.spec, Secret: h.sealed}
+		made := &hook{
+			ID: h.ID, Created: tx.Now(), Target: h.target, Secret: h.sealed,
+			Collections: h.spec.Collections, Methods: h.spec.Methods, Note: h.spec.Note,
+		}
 		return append(hooks, made), made, nil
 	})
 }
@@ -223,7 +235,7 @@ func (s *Store) changeHooks(tx *kv.Tx, db string, change func([]*hook) ([]*hook,
 		changed.Hooks = len(hooks) > 0
 		s.setDatabase(tx, db, &changed)
 	}
-	return one.info(), nil
+	return s.describeHook(db, one), nil
 }
 
 // hooksOf returns the webhooks of a database. They are shared, and must not be
@@ -263,6 +275,5 @@ func (s *Store) dropHooks(tx *kv.Tx, db string) error {
 		outbox.Drop(tx, hookQueue(db, h.ID))
 	}
 	tx.Delete(hooksKey(db))
-	tx.DeleteSpan(below(toldByte, db))
 	return nil
 }

@@ -24,17 +24,13 @@ import (
 const (
 	methodPing = "PING" // of the event of PingWebhook
 
-	// maxTold is how many bytes of documents one event tells. Of a write with
+	// maxTold is how many bytes of documents one write puts into the queues of all
+	// its hooks together: what is told must not make the write itself too large. Of
 	// more, events tell the ids.
 	maxTold = 1 << 20
-	// maxToldIDs is how many ids one event tells. A deletion of more is several
+	// maxToldIDs is how many ids one event tells. A write of more is several
 	// events, in their order.
 	maxToldIDs = 10_000
-	// maxInline is how many bytes of records one commit stores in the queues of
-	// several hooks. When there are more, each record is stored once for all of
-	// them, and for keepEvent: fifty hooks must not make a write too large.
-	maxInline = 1 << 20
-	keepEvent = 2 * WebhookGiveUp
 
 	// WebhookGiveUp is how long a target may fail before its webhook is disabled.
 	WebhookGiveUp = 3 * 24 * time.Hour
@@ -60,7 +56,7 @@ func (c *Collection) told(method string, docs []Document) error {
 	for _, d := range docs {
 		size += len(d.JSON)
 	}
-	if size <= maxTold {
+	if size <= maxTold/len(hooks) {
 		e := hookEvent{method: method, collection: c.name}
 		for _, d := range docs {
 			e.docs = append(e.docs, d.JSON)
@@ -116,17 +112,6 @@ func (c *Collection) listeners(method string) ([]*hook, error) {
 // enqueue puts the records of one write into the queues of hooks.
 func (c *Collection) enqueue(hooks []*hook, records [][]byte) error {
 	digest := writeDigest(c.tx.Version(), c.db, records)
-	size := 0
-	for _, r := range records {
-		size += len(r)
-	}
-	if len(hooks) > 1 && size*len(hooks) > maxInline {
-		for i, r := range records {
-			part := sha256.Sum256(binary.BigEndian.AppendUint32(digest[:], uint32(i)))
-			c.tx.Set(toldKey(c.db, part[:]), r, keepEvent)
-			records[i] = append([]byte{recordElsewhere}, part[:]...)
-		}
-	}
 	for _, h := range hooks {
 		id := messageID(digest, h.ID)
 		for i, r := range records {
@@ -165,12 +150,10 @@ func messageID(write [sha256.Size]byte, hook string) string {
 }
 
 // Records of events: a byte that says what follows, the method, the collection,
-// and then each document with its length before it, or the ids. Or the digest
-// under which the record is stored.
+// and then each document with its length before it, or the ids.
 const (
 	recordDocuments = 1
 	recordIDs       = 2
-	recordElsewhere = 3
 )
 
 // append appends the event's record.

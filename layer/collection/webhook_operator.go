@@ -8,27 +8,43 @@ import (
 	"github.com/coveydb/covey/kv/outbox"
 )
 
-// WebhookInfo describes a webhook to the operator, without its secret.
+// WebhookInfo describes a webhook to the operator, without its secret. The URL
+// may hold another: it is for the operator alone.
 type WebhookInfo struct {
 	ID      string
 	Created int64 // unix milliseconds
 	WebhookSpec
+	URLError      string // why this node cannot open the URL, which is then empty
 	DisabledSince int64  // unix milliseconds, 0 = it is not disabled
 	Reason        string // why it is disabled
 
 	Waiting outbox.QueueInfo // only Webhooks tells this
 }
 
-func (h *hook) info() WebhookInfo {
-	i := WebhookInfo{ID: h.ID, Created: h.Created, WebhookSpec: h.WebhookSpec}
+// describeHook describes a webhook, also where its URL cannot be opened: it can
+// still be seen and removed there.
+func (s *Store) describeHook(db string, h *hook) WebhookInfo {
+	i := WebhookInfo{
+		ID: h.ID, Created: h.Created,
+		WebhookSpec: WebhookSpec{Collections: h.Collections, Methods: h.Methods, Note: h.Note},
+	}
+	var err error
+	if i.URL, err = s.hookURL(db, h); err != nil {
+		i.URLError = err.Error()
+	}
 	if h.Disabled != nil {
 		i.DisabledSince, i.Reason = h.Disabled.Since, h.Disabled.Reason
 	}
 	return i
 }
 
+func (s *Store) hookURL(db string, h *hook) (string, error) {
+	url, err := s.cfg.Keyring.Open(h.Target, targetPlace(db, h.ID))
+	return string(url), err
+}
+
 // Webhooks returns all webhooks of a database in the order of their making, with
-// what waits for each.
+// what waits for each, counted as far as outbox.Several does. Made for a View.
 func (s *Store) Webhooks(tx *kv.Tx, db string) ([]WebhookInfo, error) {
 	if _, err := s.open(tx, db); err != nil {
 		return nil, err
@@ -37,12 +53,18 @@ func (s *Store) Webhooks(tx *kv.Tx, db string) ([]WebhookInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	infos := make([]WebhookInfo, 0, len(hooks))
+	queues := make([]string, 0, len(hooks))
 	for _, h := range hooks {
-		info := h.info()
-		if info.Waiting, err = outbox.Queue(tx, hookQueue(db, h.ID)); err != nil {
-			return nil, err
-		}
+		queues = append(queues, hookQueue(db, h.ID))
+	}
+	waiting, err := outbox.Several(tx, queues)
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]WebhookInfo, 0, len(hooks))
+	for i, h := range hooks {
+		info := s.describeHook(db, h)
+		info.Waiting = waiting[i]
 		infos = append(infos, info)
 	}
 	return infos, nil
@@ -68,7 +90,7 @@ func (s *Store) Webhook(tx *kv.Tx, db, id string) (WebhookInfo, error) {
 	if err != nil {
 		return WebhookInfo{}, err
 	}
-	return h.info(), nil
+	return s.describeHook(db, h), nil
 }
 
 // PingWebhook puts a message that tells of no write into the queue of a webhook

@@ -84,33 +84,15 @@ func (s *HookSender) message(ctx context.Context, d outbox.Delivery) (webhook.Me
 		if err != nil {
 			return err
 		}
-		record, err := eventRecord(tx, db, d.Payload)
+		e, err := openEvent(d.Payload)
 		if err != nil {
 			return err
 		}
-		e, err := openEvent(record)
-		if err != nil {
-			return err
-		}
-		m.URL, m.Secret, m.Body = h.URL, secret, e.body(db)
-		return nil
+		m.Secret, m.Body = secret, e.body(db)
+		m.URL, err = s.Store.hookURL(db, h)
+		return err
 	})
 	return m, err
-}
-
-// eventRecord returns the record that an item's payload is or points to.
-func eventRecord(tx *kv.Tx, db string, payload []byte) ([]byte, error) {
-	if len(payload) == 0 || payload[0] != recordElsewhere {
-		return payload, nil
-	}
-	rec, ok, err := tx.Get(toldKey(db, payload[1:]))
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return nil, &outbox.Refused{Err: errs.E(errs.NotFound, "the event is too old: what it tells is no longer kept")}
-	}
-	return rec.Value, nil
 }
 
 // Settle implements outbox.Sender: when an event is given up, its webhook is

@@ -101,6 +101,7 @@ func (d *dialer) dial(ctx context.Context, r *Relay) gomail.DialContextFunc {
 		if err != nil {
 			return nil, err
 		}
+		conn = &bounded{Conn: conn, left: maxAnswers}
 		d.conn = conn
 		d.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 		if r.security != fromOutset {
@@ -112,6 +113,27 @@ func (d *dialer) dial(ctx context.Context, r *Relay) gomail.DialContextFunc {
 		}
 		return secured, nil
 	}
+}
+
+// maxAnswers bounds what a relay may say while it takes one mail, in bytes with
+// those of TLS. The library keeps a line, and all lines of an answer, in memory.
+const maxAnswers = 256 << 10
+
+var errTalks = fmt.Errorf("it says more than %d bytes", maxAnswers)
+
+// bounded is a connection that so many bytes can be read from.
+type bounded struct {
+	net.Conn
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTalks
+	}
+	n, err := b.Conn.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // end closes the connection, which the library leaves open after some errors.

@@ -65,10 +65,7 @@ func (p *Poster) Post(ctx context.Context, m Message) error {
 		return err
 	}
 	p.once.Do(p.open)
-	timeout := p.Timeout
-	if timeout <= 0 {
-		timeout = defaultTimeout
-	}
+	timeout := p.timeout()
 	posting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	// Not through an http.Client: it would follow redirects, and its errors hold
@@ -89,6 +86,13 @@ func (p *Poster) Post(ctx context.Context, m Message) error {
 	return judge(answer, time.Now())
 }
 
+func (p *Poster) timeout() time.Duration {
+	if p.Timeout <= 0 {
+		return defaultTimeout
+	}
+	return p.Timeout
+}
+
 // Close closes idle connections.
 func (p *Poster) Close() {
 	p.once.Do(p.open)
@@ -96,8 +100,10 @@ func (p *Poster) Close() {
 }
 
 func (p *Poster) open() {
-	dialer := &net.Dialer{Control: dial.Guard(p.AllowPrivate)}
+	// The transport goes on to connect when the post that asked for it has ended.
+	dialer := &net.Dialer{Control: dial.Guard(p.AllowPrivate), Timeout: p.timeout()}
 	p.transport = &http.Transport{
+		TLSHandshakeTimeout: p.timeout(),
 		// No proxy: it would dial in our place, past the guard.
 		DialContext: dialer.DialContext, ForceAttemptHTTP2: true, DisableCompression: true,
 		MaxIdleConns: 100, MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second,
@@ -156,6 +162,11 @@ func (p *Poster) drain(answer *http.Response, cancel func()) {
 	most := p.MaxAnswer
 	if most <= 0 {
 		most = maxAnswer
+	}
+	if answer.StatusCode == http.StatusSwitchingProtocols {
+		// The connection is no longer the transport's, and does not end with the post.
+		_ = answer.Body.Close()
+		return
 	}
 	late := time.AfterFunc(drainTime, cancel)
 	defer late.Stop()

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -26,7 +27,8 @@ type mailServer struct {
 
 	mu    sync.Mutex
 	taken map[string]int
-	later int // so many mails are told to come again
+	later int           // so many mails are told to come again
+	hold  chan struct{} // unless nil, no answer before it is closed, though the mail is taken
 }
 
 func newMailServer(t *testing.T) *mailServer {
@@ -64,13 +66,21 @@ func (s *mailSession) Data(r io.Reader) error {
 	if _, err := io.Copy(io.Discard, m.Body); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.later > 0 {
-		s.later--
+	if err := s.take(m.Header.Get("Message-Id")); err != nil || s.hold == nil {
+		return err
+	}
+	<-s.hold
+	return nil
+}
+
+func (m *mailServer) take(id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.later > 0 {
+		m.later--
 		return &smtp.SMTPError{Code: 451, Message: "come again"}
 	}
-	s.taken[m.Header.Get("Message-Id")]++
+	m.taken[id]++
 	return nil
 }
 
@@ -184,5 +194,36 @@ func TestMailsAreSentAcrossALeaderChange(t *testing.T) {
 	}
 	if code, text, err := others[0].rest("GET", "/rest/email_outbound/"+ids[0], ""); err != nil || code != 200 || !strings.Contains(text, `"status":"queued"`) {
 		t.Errorf("a mail without a relay: %d %s %v", code, text, err)
+	}
+}
+
+// A mail that the relay has taken, but the leader did not live to hear of, is
+// sent again by the next one under the same Message-ID.
+func TestAMailWhoseAnswerWasLostIsSentAgainUnderTheSameID(t *testing.T) {
+	t.Parallel()
+	relay := newMailServer(t)
+	relay.hold = make(chan struct{})
+	servers := newMailCluster(t, "--smtp", "smtp://"+relay.addr, "--smtp-from", "Shop <shop@example.com>")
+	ids, _ := servers[0].mail(t, `{"to":"a@x.org","html":"1"}`)
+	message := "<" + ids[0] + "@example.com>"
+	leader := leaderOf(t, servers)
+	leader.waitFor("sending the mail", 20*time.Second, func() error {
+		if relay.ids()[message] == 0 {
+			return errors.New("the relay has not got it")
+		}
+		return nil
+	})
+	leader.kill()
+	close(relay.hold)
+	others := slices.DeleteFunc(servers, func(s *server) bool { return s == leader })
+	others[0].waitFor("done with the mail", 30*time.Second, func() error {
+		code, text, err := others[0].rest("GET", "/rest/email_outbound/"+ids[0], "")
+		if err != nil || code != 200 || !strings.Contains(text, `"status":"sent"`) {
+			return fmt.Errorf("%d %s %w", code, text, err)
+		}
+		return nil
+	})
+	if taken := relay.ids(); taken[message] < 2 || len(taken) != 1 {
+		t.Errorf("the relay has taken %v, want %s more than once", taken, message)
 	}
 }

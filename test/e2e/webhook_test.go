@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,7 +52,8 @@ func newHookCluster(t *testing.T, size int) []*server {
 type target struct {
 	t    *testing.T
 	url  string
-	down atomic.Bool // answer 500
+	down atomic.Bool   // answer 500
+	hold chan struct{} // unless nil, no answer before it is closed, though the message is taken
 
 	mu      sync.Mutex
 	secret  string
@@ -76,6 +78,18 @@ func (g *target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the sender was killed
 	}
+	if code := g.take(r, body); code != http.StatusOK {
+		w.WriteHeader(code)
+	} else if g.hold != nil {
+		select {
+		case <-g.hold:
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// take keeps a message, and returns the status of the answer.
+func (g *target) take(r *http.Request, body []byte) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	verifier, err := standardwebhooks.NewWebhook(g.secret)
@@ -88,18 +102,18 @@ func (g *target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := r.Header.Get("webhook-id")
 	if g.down.Load() {
 		g.refused++
-		w.WriteHeader(http.StatusInternalServerError)
-		return
+		return http.StatusInternalServerError
 	}
 	if before, again := g.bodies[id]; again {
 		g.repeats++
 		if before != string(body) {
 			g.t.Errorf("message %s came with another body: %s, then %s", id, before, body)
 		}
-		return
+		return http.StatusOK
 	}
 	g.bodies[id] = string(body)
 	g.taken = append(g.taken, delivered{id, string(body)})
+	return http.StatusOK
 }
 
 // add makes a webhook for the target and returns its id.
@@ -283,6 +297,37 @@ func checkOrder(t *testing.T, taken []delivered, versions *sync.Map, each int) {
 			}
 			last = version
 		}
+	}
+}
+
+// What a target has taken, but the leader did not live to hear of, comes again
+// from the next one as the same message, before what follows it.
+func TestAWebhookWhoseAnswerWasLostIsToldAgainUnderTheSameID(t *testing.T) {
+	t.Parallel()
+	servers := newHookCluster(t, 3)
+	g := newTarget(t)
+	g.hold = make(chan struct{})
+	g.add(servers[0])
+	const changes = 5
+	for n := range changes {
+		write(t, servers, n, "POST", "/rest/orders", fmt.Sprintf(`{"n":%d}`, n), fmt.Sprintf("a-write-told-twice-%d", n))
+	}
+	leader := leaderOf(t, servers)
+	if got := g.wait(leader, 1, 20*time.Second); len(got) != 1 {
+		t.Errorf("%d messages before the first is answered", len(got))
+	}
+	leader.kill()
+	close(g.hold)
+	others := slices.DeleteFunc(servers, func(s *server) bool { return s == leader })
+	for n, m := range g.wait(others[0], changes, 30*time.Second) {
+		if !strings.Contains(m.body, fmt.Sprintf(`"n":%d,`, n)) {
+			t.Errorf("message %d tells %s", n, m.body)
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.repeats == 0 {
+		t.Error("the message whose answer was lost has not come again")
 	}
 }
 

@@ -197,6 +197,8 @@ func TestExitCodesTellWhatWentWrong(t *testing.T) {
 		{"both conditions", []string{"key", "set", "b", "k", "v", "--if-absent", "--if-match", "*"}, exitUsage, "cannot both hold"},
 		{"no time", []string{"key", "get", "b", "k", "--timeout", "0s"}, exitUsage, "--timeout 0s"},
 		{"bad variable", []string{"serve", "--config", "/does/not/exist"}, exitUsage, "configuration file"},
+		{"a relay and no sender", []string{"dev", "--data-dir", filepath.Join(t.TempDir(), "dev"), "--http-addr", "127.0.0.1:0", "--smtp", "smtp://h"},
+			exitUsage, "give --smtp-from"},
 		{"serve without an id", []string{"serve"}, exitUsage, "covey dev"},
 		{"no such bucket", []string{"key", "get", "none", "k"}, exitNotFound, "404"},
 		{"no key", []string{"key", "list", b}, exitDenied, "--key-file"},

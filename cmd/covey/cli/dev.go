@@ -24,6 +24,8 @@ const devStart = 30 * time.Second
 type devFlags struct {
 	dataDir, addr, level, format string
 	kotPasswordFile              string
+	mail                         server.Mail
+	smtpPassword                 string
 	memory, allowPrivate         bool
 }
 
@@ -39,8 +41,9 @@ are kept in a folder, or forgotten at the end with --memory.`,
 	fs.StringVar(&f.dataDir, "data-dir", "covey-dev", "`folder` for data and keys")
 	fs.StringVar(&f.addr, "http-addr", "127.0.0.1:8700", "`host:port` on loopback")
 	fs.StringVar(&f.kotPasswordFile, "kot-password-file", "", "`file` with the password of the KOT API, which is off without; or the password itself in "+envKOTPassword)
+	addMail(fs, &f.mail, &f.smtpPassword)
 	fs.BoolVar(&f.memory, "memory", false, "keep nothing: use a temporary folder, in memory where the system has one")
-	fs.BoolVar(&f.allowPrivate, "webhook-allow-private", false, "calls to the outside, such as for a JWKS, may be plain HTTP and go to private addresses")
+	fs.BoolVar(&f.allowPrivate, "webhook-allow-private", false, "calls to the outside (webhooks, a JWKS) may be plain HTTP and go to private addresses and any port")
 	fs.StringVar(&f.level, "log-level", "warn", "debug, info, warn or error")
 	fs.StringVar(&f.format, "log-format", "auto", "text, json, or auto: text on a terminal, else json")
 	config.CallOnly(fs, "memory")
@@ -54,6 +57,9 @@ func (a *app) dev(ctx context.Context, f *devFlags) (err error) {
 	}
 	password, err := a.secret("kot-password-file", f.kotPasswordFile, envKOTPassword)
 	if err != nil {
+		return err
+	}
+	if f.mail.Password, err = a.secret("smtp-password-file", f.smtpPassword, envSMTPPassword); err != nil {
 		return err
 	}
 	dir := f.dataDir
@@ -71,7 +77,7 @@ func (a *app) dev(ctx context.Context, f *devFlags) (err error) {
 		ID: "dev", DataDir: filepath.Join(dir, "node"), Release: a.env.Version,
 		HTTPAddr: f.addr, PeerAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0", BootstrapExpect: 1,
 		RootKey: keys.root.text, KeyringFile: keys.keyring, KOT: server.KOT{Password: password}, RestDB: server.RestDB{Key: keys.rest.text},
-		AllowPrivate: f.allowPrivate, Log: log,
+		Mail: f.mail, AllowPrivate: f.allowPrivate, Log: log,
 	})
 	if err != nil {
 		return err

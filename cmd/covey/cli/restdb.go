@@ -280,7 +280,10 @@ func (a *app) newRestKeyRevoke() *cobra.Command {
 	cmd := &cobra.Command{Use: "revoke ID...", Short: "Make access keys useless", Args: takes(1, -1)}
 	yesFlag(cmd, &yes)
 	return v.on(a, cmd, func(cmd *cobra.Command, d *client.RestDatabase, ids []string) error {
-		what := fmt.Sprintf("Revoke %d keys of database %s", len(ids), output.Clean(d.Name()))
+		what := fmt.Sprintf("Revoke key %s of database %s", output.Clean(ids[0]), output.Clean(d.Name()))
+		if len(ids) > 1 {
+			what = fmt.Sprintf("Revoke %d keys of database %s", len(ids), output.Clean(d.Name()))
+		}
 		if err := a.confirm(cmd.Context(), yes, what); err != nil {
 			return err
 		}

@@ -135,7 +135,8 @@ func TestAccessKeysAreMadeShownOnceRotatedAndRevoked(t *testing.T) {
 		}
 	}
 	w.walk([]step{
-		{exitUsage, "Revoke 1 keys of database default needs --yes", []string{"restdb", "key", "revoke", nextID}},
+		{exitUsage, "Revoke key " + nextID + " of database default needs --yes", []string{"restdb", "key", "revoke", nextID}},
+		{exitUsage, "Revoke 2 keys of database default needs --yes", []string{"restdb", "key", "revoke", nextID, webID}},
 		{0, "", []string{"restdb", "key", "revoke", nextID, "--yes"}},
 		{exitNotFound, nextID, []string{"restdb", "key", "revoke", nextID, "--yes"}},
 		{exitUsage, "give --web too", []string{"restdb", "key", "create", "--path", "items"}},

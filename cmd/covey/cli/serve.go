@@ -61,10 +61,8 @@ func (f *serveFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.restKeyFile, "restdb-key-file", "", "`file` with a full-access key of the RestDB API's default database; or the key itself in "+envRestDBKey)
 	fs.StringVar(&f.RestDB.RateLimit, "restdb-rate-limit", "off", "of the RestDB API, for each client address: off, or `limits` such as \"1000 per hour, 50 per second\"")
 	fs.StringVar(&f.RestDB.AutoCreate, "restdb-auto-create", "on", "whether the first document makes a collection: on, or off")
-	fs.StringVar(&f.Mail.URL, "smtp", "", "`URL` of the relay that sends mails: smtp://user@host:587 or smtps://user@host:465 (default none: mails stay queued)")
-	fs.StringVar(&f.smtpPassword, "smtp-password-file", "", "`file` with the password of the user in --smtp; or the password itself in "+envSMTPPassword)
-	fs.StringVar(&f.Mail.From, "smtp-from", "", "`address` that mails are from: \"Shop <shop@example.com>\"")
-	fs.BoolVar(&f.AllowPrivate, "webhook-allow-private", false, "calls to the outside, such as for a JWKS, may be plain HTTP and go to private addresses")
+	addMail(fs, &f.Mail, &f.smtpPassword)
+	fs.BoolVar(&f.AllowPrivate, "webhook-allow-private", false, "calls to the outside (webhooks, a JWKS) may be plain HTTP and go to private addresses and any port")
 	fs.StringVar(&f.TrustedProxies, "trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For counts, comma-separated")
 	fs.StringVar(&f.PprofAddr, "pprof-addr", "", "`host:port` on loopback for Go's profiles (default none)")
 	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -74,6 +72,13 @@ func (f *serveFlags) add(fs *pflag.FlagSet) {
 	if err := fs.MarkHidden(demo.StopWithStdin); err != nil {
 		panic(err) // the flag is one line above
 	}
+}
+
+// addMail adds the flags of the relay that sends mails.
+func addMail(fs *pflag.FlagSet, m *server.Mail, passwordFile *string) {
+	fs.StringVar(&m.URL, "smtp", "", "`URL` of the relay that sends mails: smtp://user@host:587 or smtps://user@host:465 (default none: mails stay queued)")
+	fs.StringVar(passwordFile, "smtp-password-file", "", "`file` with the password of the user in --smtp; or the password itself in "+envSMTPPassword)
+	fs.StringVar(&m.From, "smtp-from", "", "`address` that mails are from: \"Shop <shop@example.com>\"")
 }
 
 func (a *app) newServe() *cobra.Command {

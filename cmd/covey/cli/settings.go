@@ -62,7 +62,7 @@ other users of the machine can read; --file - reads standard input.
   strict              true: POST makes no collection, and documents hold only
                       fields that their schema names
   properties.NAME     secret that POST /auth/jwt can sign with
-  media.max_bytes     largest file
+  media.max_bytes     largest media file, in bytes (10485760 if it is not set)
   host_suffix         of the whole cluster: what follows a database's name in host names
   default_database    of the whole cluster: for requests whose host names none`,
 	}

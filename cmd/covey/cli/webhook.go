@@ -36,6 +36,12 @@ and public, unless the nodes run with --webhook-allow-private.`,
 	fs.StringVar(&spec.Note, "note", "", "`text` for people, shown in the list")
 	config.CallOnly(fs, "collections", "methods", "note")
 	return v.on(a, cmd, func(cmd *cobra.Command, d *client.RestDatabase, args []string) error {
+		// An empty list is rather a variable that is not set than the wish for all.
+		for name, list := range map[string][]string{"collections": spec.Collections, "methods": spec.Methods} {
+			if cmd.Flags().Changed(name) && len(list) == 0 {
+				return usagef("--%s names none; leave it out for all", name)
+			}
+		}
 		spec.URL = args[0]
 		made, err := d.AddWebhook(cmd.Context(), spec)
 		if err != nil {
@@ -70,9 +76,16 @@ func webhookRow(h client.Webhook) output.Row {
 		}
 		return strings.Join(list, ",")
 	}
+	url := h.URL
+	if h.URLError != "" {
+		url = "cannot be opened: " + h.URLError
+	}
 	state, waiting := "on", ""
 	if q := h.Queue; q != nil {
 		waiting = fmt.Sprint(q.Pending)
+		if q.More {
+			waiting = "at least " + waiting
+		}
 		if q.Attempts > 0 {
 			state = fmt.Sprintf("failed %d times: %s", q.Attempts, q.LastError)
 			if q.Next != nil {
@@ -86,7 +99,7 @@ func webhookRow(h client.Webhook) output.Row {
 	if h.Disabled != nil {
 		state = "disabled " + h.Disabled.Since.Format(time.DateTime) + ": " + h.Disabled.Reason
 	}
-	return output.Row{Cells: []string{h.ID, h.URL, all(h.Collections), all(h.Methods), state, waiting, h.Note}, Doc: h}
+	return output.Row{Cells: []string{h.ID, url, all(h.Collections), all(h.Methods), state, waiting, h.Note}, Doc: h}
 }
 
 func (a *app) newRestWebhookRemove() *cobra.Command {
@@ -95,7 +108,10 @@ func (a *app) newRestWebhookRemove() *cobra.Command {
 	cmd := &cobra.Command{Use: "remove ID...", Short: "Delete webhooks with what waits for them", Args: takes(1, -1)}
 	yesFlag(cmd, &yes)
 	return v.on(a, cmd, func(cmd *cobra.Command, d *client.RestDatabase, ids []string) error {
-		what := fmt.Sprintf("Remove %d webhooks of database %s, with what they have not been told yet", len(ids), output.Clean(d.Name()))
+		what := fmt.Sprintf("Remove webhook %s of database %s, with what it has not been told yet", output.Clean(ids[0]), output.Clean(d.Name()))
+		if len(ids) > 1 {
+			what = fmt.Sprintf("Remove %d webhooks of database %s, with what they have not been told yet", len(ids), output.Clean(d.Name()))
+		}
 		if err := a.confirm(cmd.Context(), yes, what); err != nil {
 			return err
 		}

@@ -27,9 +27,12 @@ func TestWebhooksAreAddedListedTestedAndRemoved(t *testing.T) {
 		{2, "URL", []string{"restdb", "webhook", "add"}},
 		{1, "https", []string{"restdb", "webhook", "add", "http://example.com"}},
 		{1, "POST, PUT and DELETE", []string{"restdb", "webhook", "add", "https://example.com", "--methods", "GET"}},
+		{2, "--collections", []string{"restdb", "webhook", "add", "https://example.com", "--collections", ""}},
+		{2, "--methods", []string{"restdb", "webhook", "add", "https://example.com", "--methods", ""}},
 		{3, "not found", []string{"restdb", "webhook", "test", "0123456789ab"}},
 		{3, "not found", []string{"restdb", "webhook", "list", "--database", "nowhere"}},
-		{2, "--yes", []string{"restdb", "webhook", "remove", id}},
+		{2, "Remove webhook " + id + " of database default, with what it has not been told yet needs --yes", []string{"restdb", "webhook", "remove", id}},
+		{2, "Remove 2 webhooks of database default, with what they have not been told yet needs --yes", []string{"restdb", "webhook", "remove", id, id}},
 	})
 	if o := w.asRoot("restdb", "webhook", "test", id); o.code != 0 || !strings.HasPrefix(o.out, "msg_") {
 		t.Errorf("test: %+v", o)
@@ -60,15 +63,17 @@ func TestTheListOfWebhooksSaysWhatGoesWrong(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, tt := range []struct {
 		hook client.Webhook
-		want string // the columns STATE and WAITING
+		want string // the columns URL, STATE and WAITING
 	}{
-		{client.Webhook{Queue: &client.WebhookWaiting{}}, "on|0"},
-		{client.Webhook{Queue: &client.WebhookWaiting{Pending: 3, Attempts: 2, LastError: "no answer"}}, "failed 2 times: no answer|3"},
-		{client.Webhook{Queue: &client.WebhookWaiting{Pending: 3, Attempts: 2, LastError: "no answer", Next: &at}}, "failed 2 times: no answer; next try 2026-01-02 03:04:05|3"},
-		{client.Webhook{Queue: &client.WebhookWaiting{Pending: 9, Suspended: &at}}, "suspended 2026-01-02 03:04:05, too much waits; on|9"},
+		{client.Webhook{Queue: &client.WebhookWaiting{}}, "|on|0"},
+		{client.Webhook{WebhookSpec: client.WebhookSpec{URL: "https://a.example"}, Queue: &client.WebhookWaiting{Pending: 400, More: true}}, "https://a.example|on|at least 400"},
+		{client.Webhook{URLError: "no keyring"}, "cannot be opened: no keyring|on|"},
+		{client.Webhook{Queue: &client.WebhookWaiting{Pending: 3, Attempts: 2, LastError: "no answer"}}, "|failed 2 times: no answer|3"},
+		{client.Webhook{Queue: &client.WebhookWaiting{Pending: 3, Attempts: 2, LastError: "no answer", Next: &at}}, "|failed 2 times: no answer; next try 2026-01-02 03:04:05|3"},
+		{client.Webhook{Queue: &client.WebhookWaiting{Pending: 9, Suspended: &at}}, "|suspended 2026-01-02 03:04:05, too much waits; on|9"},
 	} {
 		cells := webhookRow(tt.hook).Cells
-		if got := cells[4] + "|" + cells[5]; got != tt.want {
+		if got := cells[1] + "|" + cells[4] + "|" + cells[5]; got != tt.want {
 			t.Errorf("%q, want %q", got, tt.want)
 		}
 	}

@@ -49,10 +49,10 @@ func mailFrom(relay *smtp.Relay) string {
 }
 
 // mailKinds is what the outbox sends through the relay: nothing without one, so
-// that mails wait in it.
+// that mails wait in it, up to its bound.
 func mailKinds(relay *smtp.Relay, db *kv.DB, store *collection.Store) map[string]outbox.Kind {
 	if relay == nil {
-		return nil
+		return map[string]outbox.Kind{mail.Kind: {Policy: mail.Policy()}}
 	}
 	sender := &mail.Sender{DB: db, Store: store, From: relay.From(), Relay: func(ctx context.Context, l mail.Letter) error {
 		return relay.Send(ctx, smtp.Message{

@@ -36,6 +36,7 @@ type Batch struct {
 	links    []link
 	base     string   // of the links
 	warnings []string // what the client should know
+	left     work     // for templates, in all runs of the transaction
 }
 
 // letter is one mail as the client sent it.
@@ -71,7 +72,7 @@ func Parse(body []byte, at time.Time, base string) (*Batch, error) {
 	if len(parsed) > MaxMails {
 		return nil, errs.E(errs.Invalid, "%d mails in one request, the limit is %d", len(parsed), MaxMails)
 	}
-	b := &Batch{base: base, letters: make([]letter, len(parsed))}
+	b := &Batch{base: base, letters: make([]letter, len(parsed)), left: maxWork}
 	var r reader
 	for i := range parsed {
 		if r.index = nil; many {

@@ -3,6 +3,7 @@ package mail
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -104,7 +105,7 @@ func (d *Desk) Post(ctx context.Context, s *collection.Session, out *collection.
 // Warning is what the client should know besides the ids; "" for nothing.
 func (d *Desk) Warning(b *Batch) string {
 	list := slices.Clone(b.warnings)
-	if d.From == "" {
+	if d.From == "" && len(b.letters) > 0 {
 		list = append(list, "queued: this cluster has no mail relay")
 	}
 	return strings.Join(list, "; ")
@@ -118,7 +119,10 @@ func (d *Desk) fill(ctx context.Context, s *collection.Session, b *Batch, now ti
 		l := &b.letters[i]
 		subject, html := l.subject, l.html
 		if l.template != "" {
-			bad, err := d.template(ctx, s, l)
+			if ctx.Err() != nil {
+				return errs.E(errs.Unavailable, "the mails' templates took too long: %w", ctx.Err())
+			}
+			bad, err := d.template(ctx, s, l, &b.left)
 			if err != nil {
 				return err
 			}
@@ -149,7 +153,7 @@ func (d *Desk) fill(ctx context.Context, s *collection.Session, b *Batch, now ti
 // template fills in l's template, which it finds by its name. What is wrong
 // with it is told by a fault. A run that meets the template of the last one has
 // nothing to do.
-func (d *Desk) template(ctx context.Context, s *collection.Session, l *letter) (*collection.FieldError, error) {
+func (d *Desk) template(ctx context.Context, s *collection.Session, l *letter, left *work) (*collection.FieldError, error) {
 	templates, err := d.Store.System(s.Tx(), s.Database(), collection.EmailTemplates, collection.Read)
 	if err != nil {
 		return nil, err
@@ -162,23 +166,23 @@ func (d *Desk) template(ctx context.Context, s *collection.Session, l *letter) (
 		f := fault(l.index, "template", "there is no such template in "+collection.EmailTemplates, codeType)
 		return &f, nil
 	}
-	if l.drawn.source == string(t.JSON) {
+	r := rendered{source: sha256.Sum256(t.JSON)}
+	if l.drawn.source == r.source {
 		return nil, nil
 	}
-	r := rendered{source: string(t.JSON)}
 	source := t.Text("html")
 	if source == "" {
 		f := fault(l.index, "template", "the template has no text under html", codeType)
 		return &f, nil
 	}
-	if r.html, err = render(source, l.values, nil, maxHTML); err != nil {
+	if r.html, err = left.render(source, l.values, nil, maxHTML); err != nil {
 		return l.wrong("template", err), nil
 	}
 	subject := l.subject
 	if subject == "" {
 		subject = t.Text("subject")
 	}
-	if r.subject, err = render(subject, l.values, func(text string) string { return text }, maxSubject); err != nil {
+	if r.subject, err = left.render(subject, l.values, func(text string) string { return text }, maxSubject); err != nil {
 		return l.wrong("subject", err), nil
 	}
 	if !printable(r.subject) {

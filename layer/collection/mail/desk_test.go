@@ -213,16 +213,34 @@ func TestATemplateIsBounded(t *testing.T) {
 		"too long":         strings.Repeat("{{{long}}}", 100),
 		"whole, too often": strings.Repeat("{{.}}", 5000),
 		"too deep":         strings.Repeat("{{#a}}", 10_000) + strings.Repeat("{{/a}}", 10_000),
+		"deep and slow":    strings.Repeat("{{#long}}", maxDepth+1) + strings.Repeat("{{/long}}", maxDepth+1),
 		"too many tags":    strings.Repeat("{{a}}", maxTags+1),
 		"a long name":      "{{" + strings.Repeat("a.", 1000) + "a}}",
 		"too long itself":  strings.Repeat("x", maxSource+1),
 		"a partial within": "{{#a}}{{>b}}{{/a}}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if text, err := render(source, with, nil, maxHTML); err == nil {
+			left := work(maxWork)
+			if text, err := left.render(source, with, nil, maxHTML); err == nil {
 				t.Errorf("it came to %d bytes", len(text))
 			}
 		})
+	}
+}
+
+// A request may hold a thousand mails that are each within their bounds.
+func TestTheTemplatesOfARequestAreBoundedTogether(t *testing.T) {
+	w := newWorld(t)
+	w.insert(collection.EmailTemplates, `{"name":"t","html":"{{#a}}{{#a}}{{/a}}{{/a}}."}`)
+	mail := `{"to":"a@x.org","template":"t","html":{"a":[` + strings.Repeat("1,", 290) + `1]}}`
+	w.must(mail)
+	_, err := w.post("[" + strings.Repeat(mail+",", maxWork/80_000) + mail + "]")
+	var invalid *collection.ValidationError
+	if !errors.As(err, &invalid) || !strings.Contains(invalid.List[0].Message[0], "send fewer at once") {
+		t.Fatalf("got %v", err)
+	}
+	if n := len(w.documents(collection.EmailOutbound)); n != 1 {
+		t.Errorf("%d documents", n)
 	}
 }
 
@@ -231,7 +249,8 @@ func FuzzRender(f *testing.F) {
 	f.Add("{{#a}}{{#a}}{{a.b.c}}{{/a}}{{/a}}", `{"a":[[1],[2]]}`)
 	f.Add("{{{}}}", `{}`)
 	f.Fuzz(func(t *testing.T, source, object string) {
-		text, err := render(source, values([]byte(object)), nil, 1000)
+		left := work(maxWork)
+		text, err := left.render(source, values([]byte(object)), nil, 1000)
 		if err == nil && len(text) > 1000 {
 			t.Errorf("%d bytes", len(text))
 		}

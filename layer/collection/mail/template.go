@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"math"
@@ -13,17 +14,20 @@ import (
 )
 
 // Bounds of a template. Sections that stand in each other and repeat over the
-// same array could go on for ever: maxSteps ends them.
+// same array could go on for ever: maxSteps ends them. A value is looked up
+// through all sections it stands in, which maxDepth keeps to a few.
 const (
+	maxDepth   = 32 // sections in each other
 	maxSource  = 256 << 10
 	maxTags    = 5_000
 	maxTagName = 128
 	maxSteps   = 100_000
+	maxWork    = 5_000_000 // steps of all templates of a request, two seconds of a processor
 )
 
 // rendered is what a template came to, and of which version of it.
 type rendered struct {
-	source        string // the template's document
+	source        [sha256.Size]byte // of the template's document
 	subject, html string
 }
 
@@ -69,10 +73,16 @@ func plain(v any) any {
 	return v
 }
 
+// work is how many steps the templates of one request may still take.
+type work int
+
 // render fills a template in. escape is what is done to values, but for those
 // in three braces; nil = they are escaped for HTML. The error is for who wrote
 // the template.
-func render(source string, with map[string]any, escape func(string) string, limit int) (string, error) {
+func (w *work) render(source string, with map[string]any, escape func(string) string, limit int) (string, error) {
+	if *w <= 0 {
+		return "", errWork
+	}
 	if len(source) > maxSource {
 		return "", errs.E(errs.Invalid, "it has %d bytes, the limit is %d", len(source), maxSource)
 	}
@@ -81,14 +91,18 @@ func render(source string, with map[string]any, escape func(string) string, limi
 		return "", err
 	}
 	count := 0
-	if err := checkTags(t.Tags(), &count); err != nil {
+	err = checkTags(t.Tags(), &count, 0)
+	*w -= work(count)
+	if err != nil {
 		return "", err
 	}
 	if escape != nil {
 		t.Escape(escape)
 	}
 	out := bounded{limit: limit}
-	if err := t.FRender(&out, with); err != nil {
+	err = t.FRender(&out, with)
+	*w -= work(out.steps)
+	if err != nil {
 		return "", err
 	}
 	// The library passes by the errors of what it writes for values.
@@ -96,7 +110,10 @@ func render(source string, with map[string]any, escape func(string) string, limi
 }
 
 // checkTags refuses what has no place in a mail, or would cost too much.
-func checkTags(tags []mustache.Tag, count *int) error {
+func checkTags(tags []mustache.Tag, count *int, depth int) error {
+	if depth > maxDepth {
+		return errs.E(errs.Invalid, "it has more than %d sections in each other", maxDepth)
+	}
 	for _, tag := range tags {
 		if *count++; *count > maxTags {
 			return errs.E(errs.Invalid, "it has more than %d tags", maxTags)
@@ -108,7 +125,7 @@ func checkTags(tags []mustache.Tag, count *int) error {
 			return errs.E(errs.Invalid, "it has a tag of %d bytes, the limit is %d", len(tag.Name()), maxTagName)
 		}
 		if tag.Type() == mustache.Section || tag.Type() == mustache.InvertedSection {
-			if err := checkTags(tag.Tags(), count); err != nil {
+			if err := checkTags(tag.Tags(), count, depth+1); err != nil {
 				return err
 			}
 		}
@@ -128,6 +145,7 @@ type bounded struct {
 var (
 	errLong  = errors.New("what it comes to is too long")
 	errSteps = errors.New("its sections repeat too often")
+	errWork  = errors.New("the sections of the mails before repeat too often: send fewer at once")
 )
 
 func (w *bounded) Write(p []byte) (int, error) {

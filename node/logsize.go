@@ -1,0 +1,104 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Raft counts the entries of its log, not their bytes: 10,000 small writes are a
+// few MiB, and as many pieces of bulk data are 5 GiB. So bytes are counted here.
+const (
+	snapshotBytes = 128 << 20 // a snapshot is taken when the log has grown by so much since the last one
+	trailingBytes = 256 << 20 // of the log that stays behind a snapshot, for followers that are late
+	leastTrailing = 64        // entries that stay whatever they take
+	logSizeEvery  = 2 * time.Second
+)
+
+// logSize says which entries of the log's end take how many bytes. Safe for
+// concurrent use.
+type logSize struct {
+	mu    sync.Mutex
+	total uint64    // bytes applied since the start of the process
+	taken uint64    // of them, before the last snapshot that was asked for here
+	marks []logMark // in ascending order, one for each MiB or more
+}
+
+// logMark says that all bytes up to total are those of entries up to index.
+type logMark struct{ index, total uint64 }
+
+// add counts n bytes of the entries up to index.
+func (l *logSize) add(index uint64, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total += uint64(n)
+	if last := len(l.marks) - 1; last < 0 || l.total-l.marks[last].total >= 1<<20 {
+		l.marks = append(l.marks, logMark{index, l.total})
+	}
+	for len(l.marks) > 2 && l.total-l.marks[1].total > trailingBytes {
+		l.marks = l.marks[1:] // append makes a new array once in a while, without these
+	}
+}
+
+// trailing is how many entries up to last take no more than trailingBytes, at
+// most most.
+func (l *logSize) trailing(last, most uint64) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.marks) == 0 || l.total-l.marks[0].total <= trailingBytes {
+		return most // what came before the first mark is not known, and as good as nothing
+	}
+	n := uint64(leastTrailing)
+	if first := l.marks[1].index; last > first {
+		n = max(n, last-first)
+	}
+	return min(n, most)
+}
+
+// due reports whether it is time for a snapshot, and counts from here on.
+func (l *logSize) due() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.total-l.taken < snapshotBytes {
+		return false
+	}
+	l.taken = l.total
+	return true
+}
+
+// keepLogSmall sees to it that the log on disk is bounded by bytes too, until ctx
+// ends.
+func (n *Node) keepLogSmall(ctx context.Context, c *consensus) {
+	tick := time.NewTicker(logSizeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := n.trimLog(c); err != nil && !errors.Is(err, raft.ErrRaftShutdown) {
+			n.log.Warn("the log cannot be kept small", "err", err)
+		}
+	}
+}
+
+func (n *Node) trimLog(c *consensus) error {
+	conf := c.raft.ReloadableConfig()
+	if want := n.replica.size.trailing(c.raft.LastIndex(), n.cfg.TrailingLogs); want != conf.TrailingLogs {
+		conf.TrailingLogs = want
+		if err := c.raft.ReloadConfig(conf); err != nil {
+			return err
+		}
+	}
+	if !n.replica.size.due() {
+		return nil
+	}
+	if err := c.wait(c.raft.Snapshot()); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		return err
+	}
+	return nil
+}
