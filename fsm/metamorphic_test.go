@@ -82,7 +82,7 @@ func randomHistory(t *testing.T, seed uint64, bursts int) (history []Entry, resu
 	hash = x.hash()
 	x.finish()
 	kinds := map[string]int{}
-	plain := newRig(t, Options{Ring: 64, History: 4096})
+	plain := newRig(t, Options{Ring: 64, History: 1000})
 	defer plain.close()
 	for _, e := range history {
 		res, err := plain.m.Apply([]Entry{e})
@@ -145,7 +145,7 @@ func TestSameEntriesGiveTheSameState(t *testing.T) {
 			history, results, want := randomHistory(t, seed, 250)
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			dirs := 0
-			r := replay(t, rnd, newRig(t, Options{Ring: 64, History: 4096}), history, results, func(r *rig) *rig {
+			r := replay(t, rnd, newRig(t, Options{Ring: 64, History: 1000}), history, results, func(r *rig) *rig {
 				switch rnd.IntN(40) {
 				case 0: // restart
 					r.close()
@@ -187,7 +187,7 @@ func TestReplayAfterACrashGivesTheSameState(t *testing.T) {
 			history, results, want := randomHistory(t, seed+100, 120)
 			rnd := rand.New(rand.NewPCG(seed, 2))
 			crashes, lost := 0, uint64(0)
-			r := openRig(t, vfs.NewCrashableMem(), "state", Options{Ring: 64, History: 4096})
+			r := openRig(t, vfs.NewCrashableMem(), "state", Options{Ring: 64, History: 1000})
 			r = replay(t, rnd, r, history, results, func(r *rig) *rig {
 				switch rnd.IntN(12) {
 				case 0:

@@ -96,7 +96,7 @@ type modelRun struct {
 
 func newModelRun(t testing.TB, seed uint64, mutate func(*modelRun, *command.Command)) *modelRun {
 	x := &modelRun{
-		rig: newRig(t, Options{Ring: 64, History: 4096}), rnd: rand.New(rand.NewPCG(seed, 0)),
+		rig: newRig(t, Options{Ring: 64, History: 1000}), rnd: rand.New(rand.NewPCG(seed, 0)),
 		mutate: mutate, model: model{}, clock: 1000,
 	}
 	if seed%2 == 0 { // keys that share a slot drive each other out
