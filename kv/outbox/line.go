@@ -69,7 +69,9 @@ type line struct {
 	version uint64 // of the state in which the items were counted last
 	pending int    // since then by what is heard of
 	bytes   int64
-	oldest  int64 // since of the oldest item, 0 if there is none
+	reading bool
+	heard   []news // of items, while it reads
+	oldest  int64  // since of the oldest item, 0 if there is none
 
 	ready     []ref          // to be delivered, in order
 	flying    map[string]ref // under way, by id
@@ -91,6 +93,9 @@ func (l *line) tell(n news) {
 	if n.version > l.version {
 		l.pending += n.items
 		l.bytes += n.bytes
+		if l.reading {
+			l.heard = append(l.heard, n)
+		}
 	}
 	l.mu.Unlock()
 	select {

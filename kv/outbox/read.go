@@ -25,11 +25,13 @@ type reading struct {
 func (l *line) read() error {
 	began := time.Now()
 	var got reading
+	l.listen()
 	_, err := l.t.r.DB.View(l.t.ctx, kv.Consistency{Stale: true}, func(tx *kv.Tx) error {
 		got = reading{version: tx.Version()}
 		return l.scan(tx, &got)
 	})
 	l.readAfter = time.Now().Add(readPace * time.Since(began))
+	l.counted(got, err)
 	if err != nil {
 		return err
 	}
@@ -38,10 +40,32 @@ func (l *line) read() error {
 	if !l.policy.Ordered {
 		l.hold, l.waitsFrom = got.hold, got.waitsFrom
 	}
-	l.mu.Lock()
-	l.version, l.pending, l.bytes = got.version, got.items, got.bytes
-	l.mu.Unlock()
 	return l.judge(got)
+}
+
+// listen begins to keep what is heard of items.
+func (l *line) listen() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reading = true
+}
+
+// counted ends that, and takes over the count of a reading that has not failed, with
+// what was committed since.
+func (l *line) counted(got reading, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	heard := l.heard
+	l.reading, l.heard = false, nil
+	if err != nil {
+		return
+	}
+	l.version, l.pending, l.bytes = got.version, got.items, got.bytes
+	for _, n := range heard {
+		if n.version > got.version {
+			l.pending, l.bytes = l.pending+n.items, l.bytes+n.bytes
+		}
+	}
 }
 
 func (l *line) scan(tx *kv.Tx, got *reading) (err error) {

@@ -182,7 +182,7 @@ func reason(err error, u *url.URL) string {
 		err = named.Err
 	}
 	text := strings.Join(strings.Fields(strings.ToValidUTF8(err.Error(), "?")), " ")
-	for _, part := range []string{u.String(), u.RequestURI(), u.RawQuery} {
+	for _, part := range []string{u.String(), u.RequestURI(), u.RawQuery, u.EscapedPath(), u.Path} {
 		if len(part) > 1 {
 			text = strings.ReplaceAll(text, part, "…")
 		}
