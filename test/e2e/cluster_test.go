@@ -29,6 +29,13 @@ const rootKey = "e2e-root-key-0123456789abcdef"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// Processes of clusters mostly wait for each other: more tests than there are
+	// processors at once take no longer each.
+	if n := flag.Lookup("test.parallel"); n.Value.String() == n.DefValue {
+		if err := n.Value.Set("4"); err != nil {
+			panic(err)
+		}
+	}
 	os.Exit(run(m))
 }
 

@@ -84,6 +84,7 @@ func more(t *testing.T, count *atomic.Int64, n int64) {
 }
 
 func TestAWriteThroughOneFollowerIsReadThroughTheOtherAtOnce(t *testing.T) {
+	t.Parallel()
 	servers := newCluster(t, 3)
 	bucket := servers[0].must("POST", "/", "")
 	leader := leaderOf(t, servers)
@@ -115,6 +116,7 @@ func TestAWriteThroughOneFollowerIsReadThroughTheOtherAtOnce(t *testing.T) {
 }
 
 func TestWhatWasAcknowledgedSurvivesTheKillOfAllNodes(t *testing.T) {
+	t.Parallel()
 	servers := newCluster(t, 3)
 	bucket := servers[0].must("POST", "/", "")
 	const writers = 16
@@ -169,6 +171,7 @@ func TestWhatWasAcknowledgedSurvivesTheKillOfAllNodes(t *testing.T) {
 }
 
 func TestAFourthNodeJoinsAndVotes(t *testing.T) {
+	t.Parallel()
 	servers := newCluster(t, 3)
 	bucket := servers[0].must("POST", "/", "")
 	servers[1].must("PUT", "/"+bucket+"/k", "v")
@@ -281,6 +284,7 @@ func TestAWipedNodeRejoinsUnderLoad(t *testing.T) {
 }
 
 func TestAllNodesComeBackWithAllAddressesChanged(t *testing.T) {
+	t.Parallel()
 	servers := newCluster(t, 3)
 	bucket := servers[0].must("POST", "/", "")
 	servers[0].must("PUT", "/"+bucket+"/k", "v")
@@ -344,6 +348,7 @@ func TestANodeWithManyKeysIsReadySoon(t *testing.T) {
 }
 
 func TestMetricsCoverAllParts(t *testing.T) {
+	t.Parallel()
 	servers := newCluster(t, 1)
 	s := servers[0]
 	bucket := s.must("POST", "/", "")

@@ -108,6 +108,7 @@ func (s *server) count(coll, q string) (int, error) {
 // A bulk insert is stored whole or not at all, whichever node dies meanwhile;
 // one that was acknowledged is stored.
 func TestABulkInsertIsAllOrNothing(t *testing.T) {
+	t.Parallel()
 	servers := newRestCluster(t, 3)
 	if code, body, err := servers[0].rest("POST", "/rest/bulk", `{"batch":"first"}`); code != 201 || err != nil {
 		t.Fatalf("create: %d %s %v", code, body, err)
