@@ -32,7 +32,8 @@ func readEXIF(in *source, format string) (object []byte, orientation int, err er
 	orientation = 1
 	tags := make(map[string]any)
 	size := 0
-	_, err = imagemeta.Decode(imagemeta.Options{
+	// Where the metadata is damaged, what was read before is kept.
+	_, _ = imagemeta.Decode(imagemeta.Options{
 		R: readSeeker{in}, ImageFormat: known, Sources: imagemeta.EXIF,
 		LimitNumTags: 1000, LimitTagSize: 4 << 10,
 		ShouldHandleTag: wantedTag,

@@ -140,45 +140,55 @@ func (f *Feed) follow() {
 	go f.run(ctx)
 }
 
-// retry is how long following waits after an error, before it tries again.
-const retry = 100 * time.Millisecond
+const (
+	// retry is how long following waits after an error, before it tries again.
+	retry = 100 * time.Millisecond
+	// rest is how long it waits after changes that nobody wanted: a node that is
+	// busy with them should not look at each one by itself.
+	rest = 2 * time.Millisecond
+)
 
 func (f *Feed) run(ctx context.Context) {
 	begun := false
+	t := time.NewTimer(0)
+	defer t.Stop()
 	for ctx.Err() == nil {
-		err := f.step(ctx, begun)
-		if begun = err == nil; begun {
+		wanted, err := f.step(ctx, begun)
+		begun = err == nil
+		if wanted && begun {
 			continue
 		}
-		f.fail(ctx, err)
-		t := time.NewTimer(retry)
+		t.Reset(rest)
+		if !begun {
+			f.fail(ctx, err)
+			t.Reset(retry)
+		}
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 		}
-		t.Stop()
 	}
 }
 
 // step waits for the next version and hands out all there is. The first one of
 // a run only finds out where the state is: Watchers read for themselves what
-// came before.
-func (f *Feed) step(ctx context.Context, begun bool) error {
+// came before. wanted is whether anybody was given something.
+func (f *Feed) step(ctx context.Context, begun bool) (wanted bool, err error) {
 	pos := f.pos.Load()
 	if begun {
 		if err := f.source.Wait(ctx, pos+1); err != nil {
-			return err
+			return false, err
 		}
 	}
 	v, _, err := f.source.View(ctx, kv.Consistency{Stale: true})
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer v.Release()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if ctx.Err() != nil {
-		return ctx.Err() // another run may have begun
+		return false, ctx.Err() // another run may have begun
 	}
 	if !begun || v.History > pos+1 || v.Version-pos > maxStep { // or a snapshot was installed
 		handed := Cursor{} // pos may be from another run
@@ -188,19 +198,23 @@ func (f *Feed) step(ctx context.Context, begun bool) error {
 		for w := range f.watchers {
 			w.fallBehind(handed)
 		}
-	} else if err := v.Changes(pos+1, 0, func(c *fsm.Change) bool { f.handOut(c); return true }); err != nil {
-		return err
+	} else if err := v.Changes(pos+1, 0, func(c *fsm.Change) bool {
+		wanted = f.handOut(c) || wanted
+		return true
+	}); err != nil {
+		return false, err
 	}
 	f.pos.Store(v.Version)
-	return nil
+	return wanted, nil
 }
 
 // maxStep is how many versions are handed out with the lock held. A node that
 // catches up with its cluster has many.
 const maxStep = 100_000
 
-// handOut gives a change to those whose prefixes it concerns. f.mu is held.
-func (f *Feed) handOut(c *fsm.Change) {
+// handOut gives a change to those whose prefixes it concerns, and reports
+// whether there is anybody. f.mu is held.
+func (f *Feed) handOut(c *fsm.Change) (wanted bool) {
 	var e *Event // copied when somebody wants it
 	give := func(_ []byte, g *group) bool {
 		for w := range g.watchers {
@@ -214,7 +228,7 @@ func (f *Feed) handOut(c *fsm.Change) {
 	root := f.index.Root()
 	root.WalkPath(c.Key, give)
 	if c.Kind != fsm.ChangeSpan {
-		return
+		return e != nil
 	}
 	// Also those whose prefix begins inside the span.
 	it := root.Iterator()
@@ -222,6 +236,7 @@ func (f *Feed) handOut(c *fsm.Change) {
 	for p, g, ok := it.Next(); ok && (c.Hi == nil || string(p) < string(c.Hi)); p, g, ok = it.Next() {
 		give(p, g)
 	}
+	return e != nil
 }
 
 // fail tells all Watchers that the state cannot be followed.

@@ -62,8 +62,6 @@ func (f *File) Meta() []byte {
 	return encode(m)
 }
 
-func (f *File) chunks() uint64 { return uint64((f.Size + ChunkSize - 1) / ChunkSize) }
-
 func encode(v any) []byte {
 	p, err := json.Marshal(v)
 	if err != nil {
