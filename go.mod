@@ -8,6 +8,7 @@ require (
 	github.com/armon/go-metrics v0.4.1
 	github.com/bep/imagemeta v1.0.1
 	github.com/cbroglie/mustache v1.4.2
+	github.com/ccojocar/zxcvbn-go v1.0.4
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6
 	github.com/emersion/go-smtp v0.25.1

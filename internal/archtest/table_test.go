@@ -52,6 +52,9 @@ var rooms = map[string]room{
 
 	"layer/bucket":   {floor: floorLayers, imports: []string{"kv", "kv/feed"}},
 	"layer/database": {floor: floorLayers, imports: []string{"kv"}},
+	"layer/vault":    {floor: floorLayers, imports: []string{"kv", "layer/vault/dotenv"}},
+
+	"layer/vault/dotenv": {floor: floorLayers},
 
 	"layer/collection":       {floor: floorLayers, imports: []string{"internal/dial", "kv", "kv/feed", "kv/outbox", "layer/collection/query", "outgoing/webhook"}},
 	"layer/collection/query": {floor: floorLayers},
@@ -117,6 +120,7 @@ var siblings = map[[2]string]bool{
 	{"kv/outbox", "kv/feed"}:                            true,
 	{"node/raftlog", "node/logbridge"}:                  true,
 	{"layer/collection", "layer/collection/query"}:      true,
+	{"layer/vault", "layer/vault/dotenv"}:               true,
 	{"layer/collection/mail", "layer/collection"}:       true,
 	{"layer/collection/mail", "layer/collection/query"}: true,
 	{"layer/collection/media", "layer/collection"}:      true,
@@ -163,6 +167,7 @@ var libraries = map[string][]string{
 	"github.com/golang-jwt/jwt/v5":                             {"layer/collection"},
 	"code.dny.dev/ssrf":                                        {"internal/dial"},
 	"github.com/standard-webhooks/standard-webhooks/libraries": {"outgoing/webhook"},
+	"github.com/ccojocar/zxcvbn-go":                            {"layer/vault"},
 	"github.com/bep/imagemeta":                                 {"internal/picture"},
 	"golang.org/x/image":                                       {"internal/picture"},
 	"github.com/cbroglie/mustache":                             {"layer/collection/mail"},
@@ -179,7 +184,7 @@ var libraries = map[string][]string{
 	"github.com/lmittmann/tint":                                {"cmd"},
 	"github.com/spf13/cobra":                                   {"cmd"},
 	"github.com/spf13/pflag":                                   {"cmd"},
-	"go.yaml.in/yaml/v3":                                       {"cmd"},
+	"go.yaml.in/yaml/v3":                                       {"cmd", "layer/vault"},
 }
 
 // purity is what a package may not do.

@@ -16,7 +16,7 @@
 // guessed from what is stored.
 //
 // The package never logs, and its errors never hold a key or a plaintext. It
-// never writes to an existing file.
+// replaces a keyring file only where it is asked to, and as a whole.
 //
 // The format that a Keyring seals: one byte for the format (1), one for the length of the key
 // id, the id, a nonce of 12 bytes, and the ciphertext with its tag of 16 bytes.

@@ -2,14 +2,11 @@ package seal
 
 import (
 	"bytes"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/coveydb/covey/internal/errs"
 )
@@ -34,6 +31,20 @@ type fileKey struct {
 // or write is refused, as is one that holds no usable primary key
 // (errs.Invalid); a missing one is errs.NotFound.
 func Load(path string) (*Keyring, error) {
+	f, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	k, err := f.keyring()
+	if err != nil {
+		return nil, errs.E(errs.Invalid, "keyring file %s: %w", path, err)
+	}
+	k.path = path
+	return k, nil
+}
+
+// readFile returns the content of a keyring file that is a sound one.
+func readFile(path string) (*file, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errs.E(errs.NotFound, "keyring file %s does not exist", path)
@@ -57,24 +68,29 @@ func Load(path string) (*Keyring, error) {
 	if err != nil {
 		return nil, errs.E(errs.Invalid, "keyring file: %w", err)
 	}
-	k, err := parseFile(p)
+	content, err := decodeFile(p)
 	if err != nil {
 		return nil, errs.E(errs.Invalid, "keyring file %s: %w", path, err)
 	}
-	return k, nil
+	return content, nil
 }
 
-// parseFile never puts a decoder's error in its own: those may quote the input.
-func parseFile(p []byte) (*Keyring, error) {
-	var f file
+// decodeFile never puts a decoder's error in its own: those may quote the input.
+func decodeFile(p []byte) (*file, error) {
+	f := new(file)
 	d := json.NewDecoder(bytes.NewReader(p))
 	d.DisallowUnknownFields()
-	if len(p) > maxFile || d.Decode(&f) != nil || d.Decode(&struct{}{}) != io.EOF {
+	if len(p) > maxFile || d.Decode(f) != nil || d.Decode(&struct{}{}) != io.EOF {
 		return nil, errors.New(`not a JSON object of the form {"primary":ID,"keys":[{"id":ID,"key":BASE64}]}`)
 	}
 	if len(f.Keys) > maxKeys {
 		return nil, errors.New("holds too many keys")
 	}
+	return f, nil
+}
+
+// keyring checks the keys and makes a keyring of them.
+func (f *file) keyring() (*Keyring, error) {
 	keys := make(map[string][]byte, len(f.Keys))
 	for _, k := range f.Keys {
 		if !validID(k.ID) {
@@ -97,42 +113,17 @@ func parseFile(p []byte) (*Keyring, error) {
 // Create draws a key, writes a keyring file of mode 0600 that holds only it,
 // and returns the keyring. An existing file is errs.Exists and stays as it is.
 func Create(path string) (*Keyring, error) {
-	k := fileKey{Key: make([]byte, keySize)}
-	_, _ = rand.Read(k.Key) // documented never to return an error
-	var id [4]byte
-	_, _ = rand.Read(id[:])
-	k.ID = "k" + hex.EncodeToString(id[:])
-	p, err := json.MarshalIndent(file{Primary: k.ID, Keys: []fileKey{k}}, "", "  ")
-	if err != nil {
-		return nil, errs.E(errs.Internal, "keyring file %s: %w", path, err)
-	}
-	if err := writeNew(path, append(p, '\n')); errors.Is(err, fs.ErrExist) {
+	k := drawKey()
+	f := &file{Primary: k.ID, Keys: []fileKey{k}}
+	err := writeNew(path, func() ([]byte, error) { return encodeFile(f) })
+	if errors.Is(err, fs.ErrExist) {
 		return nil, errs.E(errs.Exists, "keyring file %s exists already", path)
 	} else if err != nil {
-		return nil, errs.E(errs.Invalid, "keyring file: %w", err)
+		return nil, fileError(err)
 	}
-	return newKeyring(k.ID, map[string][]byte{k.ID: k.Key})
-}
-
-// writeNew makes the file durable before anything is sealed with its key: a
-// key lost in a crash would take everything sealed with it along.
-func writeNew(path string, p []byte) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
+	ring, err := f.keyring()
+	if err == nil {
+		ring.path = path
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(path)
-		}
-	}()
-	_, err = f.Write(p)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return ring, err
 }

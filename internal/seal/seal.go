@@ -4,9 +4,13 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync/atomic"
 
 	"github.com/coveydb/covey/internal/errs"
 )
@@ -19,26 +23,38 @@ const (
 	maxID     = 32
 )
 
-// A Keyring seals and opens secrets. It is immutable and safe for concurrent
-// use. A nil *Keyring is a node without one: its methods return errs.Invalid
-// with a text that says what to do.
+// A Keyring seals and opens secrets. Only Reload changes it. It is safe for
+// concurrent use. A nil *Keyring is a node without one: its methods that seal
+// or open return errs.Invalid with a text that says what to do.
 type Keyring struct {
-	primary string
-	keys    map[string]cipher.AEAD
+	path string // "" = none
+	keys atomic.Pointer[keys]
 }
 
-func newKeyring(primary string, keys map[string][]byte) (*Keyring, error) {
-	k := &Keyring{primary: primary, keys: make(map[string]cipher.AEAD, len(keys))}
-	for id, key := range keys {
-		block, err := aes.NewCipher(key)
+// keys are what a keyring holds at one time.
+type keys struct {
+	primary string
+	aeads   map[string]cipher.AEAD
+	print   [sha256.Size]byte // of the ids and the keys
+}
+
+func newKeyring(primary string, all map[string][]byte) (*Keyring, error) {
+	ring := &keys{primary: primary, aeads: make(map[string]cipher.AEAD, len(all))}
+	print := sha256.New()
+	for _, id := range append([]string{primary}, slices.Sorted(maps.Keys(all))...) {
+		block, err := aes.NewCipher(all[id])
 		if err != nil {
 			return nil, errs.E(errs.Internal, "keyring: key %s: %w", id, err)
 		}
-		k.keys[id], err = cipher.NewGCM(block)
+		ring.aeads[id], err = cipher.NewGCM(block)
 		if err != nil {
 			return nil, errs.E(errs.Internal, "keyring: key %s: %w", id, err)
 		}
+		_, _ = print.Write(append(append([]byte{byte(len(id))}, id...), all[id]...))
 	}
+	print.Sum(ring.print[:0])
+	k := &Keyring{}
+	k.keys.Store(ring)
 	return k, nil
 }
 
@@ -49,12 +65,20 @@ func (k *Keyring) Seal(plain, place []byte) ([]byte, error) {
 	if k == nil {
 		return nil, errNoKeyring()
 	}
-	head := make([]byte, 0, 2+len(k.primary)+nonceSize+len(plain)+tagSize)
-	head = append(head, format1, byte(len(k.primary)))
-	head = append(head, k.primary...)
-	nonce := head[len(head) : len(head)+nonceSize]
-	_, _ = rand.Read(nonce) // documented never to return an error
-	return k.keys[k.primary].Seal(head[:len(head)+nonceSize], nonce, plain, bind(head, place)), nil
+	return k.keys.Load().seal(plain, place, func(nonce, _ []byte) {
+		_, _ = rand.Read(nonce) // documented never to return an error
+	}), nil
+}
+
+// seal encrypts with the primary key and the nonce that draw fills in, which
+// is shown what the ciphertext will be bound to.
+func (ring *keys) seal(plain, place []byte, draw func(nonce, bound []byte)) []byte {
+	head := make([]byte, 0, 2+len(ring.primary)+nonceSize+len(plain)+tagSize)
+	head = append(head, format1, byte(len(ring.primary)))
+	head = append(head, ring.primary...)
+	nonce, bound := head[len(head):len(head)+nonceSize], bind(head, place)
+	draw(nonce, bound)
+	return ring.aeads[ring.primary].Seal(head[:len(head)+nonceSize], nonce, plain, bound)
 }
 
 // Open decrypts what Seal returned for the same place. Bytes that were
@@ -68,7 +92,7 @@ func (k *Keyring) Open(sealed, place []byte) ([]byte, error) {
 	if !ok {
 		return nil, errs.E(errs.Internal, "sealed bytes are damaged or of a newer format")
 	}
-	aead, ok := k.keys[id]
+	aead, ok := k.keys.Load().aeads[id]
 	if !ok {
 		return nil, errs.E(errs.Internal, "sealed with key %q, which the keyring does not hold; start every node with the same keyring file", id)
 	}

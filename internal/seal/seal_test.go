@@ -235,7 +235,11 @@ func FuzzParseFile(f *testing.F) {
 	f.Add(good)
 	f.Add([]byte(`{"primary":"","keys":[{}]}`))
 	f.Fuzz(func(t *testing.T, p []byte) {
-		k, err := parseFile(p)
+		f, err := decodeFile(p)
+		if err != nil {
+			return
+		}
+		k, err := f.keyring()
 		if err != nil {
 			return
 		}

@@ -1,0 +1,27 @@
+// Package vault is the data model of the KeyNest API: users, organizations with
+// members and roles, projects, environments, and variables whose values are
+// sealed.
+//
+// # The door
+//
+// Store.As judges a token inside the transaction and gives a Session, and only
+// a Session reaches data. Its methods check the caller's role again, in the
+// same transaction: what they read for that is guarded, so a write that is
+// acknowledged was allowed when it was committed. What does not exist and what
+// the caller may not know of are the same errs.NotFound.
+//
+// # Secrets
+//
+// Values are encrypted before they are proposed, under a data key of their
+// organization, bound to organization, environment and key. Data keys and
+// access tokens are wrapped by the cluster's keyring. Log, state, snapshots and backups
+// hold ciphertext only.
+//
+// # Audit
+//
+// What is to be recorded is recorded in the transaction that does it. The
+// entries of an organization are a hash chain, which only grows.
+//
+// Everything is a function over a transaction (kv.Tx); nothing in one draws
+// randomness, looks at a clock or hashes a password.
+package vault

@@ -1,0 +1,133 @@
+package vault
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/kv"
+)
+
+// Content is what ReadImport has read and found good, ready to be imported.
+type Content struct {
+	Format Format // never FormatAuto
+	read   imported
+}
+
+// ReadImport reads the content of an import; see Format for what is known, ""
+// is FormatEnv. Call it before the transaction: it costs time with the size,
+// which is at most MaxImport.
+//
+// Lines of a .env file that cannot be read are left out and reported by
+// Import. Everything else that is wrong is an error of kind errs.Invalid; one
+// that has DataErrors inside lists what is wrong. Errors never hold a value.
+func ReadImport(f Format, text string) (*Content, error) {
+	switch f {
+	case "":
+		f = FormatEnv
+	case FormatAuto:
+		f = detect(strings.TrimPrefix(text, "\ufeff"))
+	}
+	read, err := readImport(f, text)
+	if err != nil {
+		return nil, err
+	}
+	return &Content{Format: f, read: *read}, nil
+}
+
+// ImportResult is what an import did.
+type ImportResult struct {
+	Imported    int // variables that are new
+	Updated     int // variables that have a new value
+	Failed      int // lines that were left out
+	FailedLines []FailedLine
+}
+
+// Conflicts are the keys that an import without overwrite finds there already,
+// in the order of the import. As an error it is errs.Exists.
+type Conflicts []string
+
+func (c Conflicts) Error() string { return "Conflicting variables found" }
+
+// Unwrap gives the error its kind.
+func (c Conflicts) Unwrap() error { return &errs.Error{Kind: errs.Exists, Msg: c.Error()} }
+
+// Import stores what was read in an environment, all of it or nothing. With
+// overwrite it replaces the values of keys that are there; without it such keys
+// are Conflicts. It writes one entry to the audit log.
+func (s *Session) Import(environment uint64, c *Content, overwrite bool) (ImportResult, error) {
+	at, err := s.environment(environment, Import)
+	if err != nil {
+		return ImportResult{}, err
+	}
+	rows, conflicts, err := s.variablesOf(at, c.read.pairs)
+	if err != nil {
+		return ImportResult{}, err
+	}
+	if len(conflicts) > 0 && !overwrite {
+		return ImportResult{}, conflicts
+	}
+	created := len(rows) - len(conflicts)
+	if err := s.roomForVariables(at, created); err != nil {
+		return ImportResult{}, err
+	}
+	id, err := takeIDs(s.tx, "variable", created)
+	if err != nil {
+		return ImportResult{}, err
+	}
+	for i, p := range c.read.pairs {
+		row := rows[i]
+		if row == nil {
+			row = &variableRow{ID: id, Created: s.now(), Creator: s.user}
+			id++
+		}
+		row.Updated = s.now()
+		if err := s.putVariable(at, p.key, row, p.value); err != nil {
+			return ImportResult{}, err
+		}
+	}
+	if created > 0 {
+		addCount(s.tx, countVariables, environment, int64(created))
+	}
+	result := ImportResult{
+		Imported: created, Updated: len(conflicts),
+		Failed: len(c.read.failed) + c.read.more, FailedLines: c.read.failed,
+	}
+	return result, s.audit(event{at.project.Organization, verbImport, targetEnvironment, environment, details{
+		"format": string(c.Format), "imported_count": result.Imported, "updated_count": result.Updated,
+		"failed_imports": result.Failed, "overwrite_enabled": overwrite,
+		"environment": at.environment.Name, "project": at.project.Name,
+	}})
+}
+
+// variablesOf returns the row of each pair that the environment has already,
+// nil for the others, and the keys of the former.
+func (s *Session) variablesOf(at *place, pairs []pair) ([]*variableRow, Conflicts, error) {
+	rows := make([]*variableRow, len(pairs))
+	var there Conflicts
+	for i, p := range pairs {
+		row, err := readRow[variableRow](s.tx, byIDText(variableByte, at.environmentID, p.key))
+		if err != nil {
+			return nil, nil, err
+		}
+		if row != nil {
+			rows[i] = row
+			there = append(there, p.key)
+		}
+	}
+	return rows, there, nil
+}
+
+// takeIDs is nextID for n ids at once, and returns the first one.
+func takeIDs(tx *kv.Tx, what string, n int) (uint64, error) {
+	if n == 0 {
+		return 0, nil
+	}
+	k := byText(idByte, what)
+	last, err := readNumber(tx, k)
+	if err != nil {
+		return 0, err
+	}
+	tx.Set(k, strconv.AppendUint(nil, last+uint64(n), 10), 0)
+	return last + 1, nil
+}

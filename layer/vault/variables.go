@@ -1,0 +1,332 @@
+package vault
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/internal/tuple"
+	"github.com/coveydb/covey/kv"
+)
+
+// Bounds of variables.
+const (
+	MaxValue     = 64 << 10 // bytes of a value, on every way in
+	MaxVariables = 10_000   // of an environment
+	maxKey       = 255
+)
+
+// maxRead bounds the sealed bytes that one request reads.
+const maxRead = 256 << 20
+
+// What stands in the place of a value that is not shown. Clients compare the
+// first one literally.
+const (
+	MaskHidden  = "[HIDDEN]"           // the caller is a viewer
+	MaskDamaged = "[DECRYPTION_ERROR]" // the value does not open
+)
+
+const textDuplicateKey = "A variable with this key already exists in this environment."
+
+var variableKeys = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+
+// Variable is a variable as a member of its organization sees it.
+type Variable struct {
+	ID              uint64
+	Key             string
+	Value           string // or one of the masks
+	Environment     uint64
+	EnvironmentName string
+	Created         int64 // unix seconds
+	Updated         int64
+	CreatorName     string // "First Last", "" if the creator has no names
+}
+
+// VariableFields is what a request says of a variable. What is nil the request
+// does not have. A value is stored as it is, blanks included.
+type VariableFields struct {
+	Whole       bool // a POST or PUT: what is required must be there
+	Key         *string
+	Value       *string
+	Environment *uint64
+}
+
+// check returns the key as it is stored.
+func (v VariableFields) check(f FieldErrors) (key string) {
+	switch {
+	case v.Key != nil:
+		key = checkVariableKey(f, *v.Key)
+	case v.Whole:
+		f.Add("key", textRequired)
+	}
+	if v.Environment == nil && v.Whole {
+		f.Add("environment", textRequired)
+	}
+	switch {
+	case v.Value == nil:
+	case len(*v.Value) > MaxValue:
+		f.Add("value", "Ensure this field has no more than "+strconv.Itoa(MaxValue)+" bytes.")
+	case !utf8.ValidString(*v.Value):
+		f.Add("value", "Not a valid string.")
+	case strings.IndexByte(*v.Value, 0) >= 0:
+		f.Add("value", textNUL)
+	}
+	return key
+}
+
+func checkVariableKey(f FieldErrors, key string) string {
+	switch key = strings.TrimSpace(key); {
+	case key == "":
+		f.Add("key", "Variable key cannot be empty.")
+	case utf8.RuneCountInString(key) > maxKey:
+		f.Add("key", textTooLong(maxKey))
+	case !variableKeys.MatchString(key):
+		f.Add("key", "Variable key must start with a letter and contain only uppercase letters, numbers, and underscores.")
+	}
+	return key
+}
+
+// variableRef is where a variable is.
+type variableRef struct {
+	Environment uint64 `json:"environment"`
+	Key         string `json:"key"`
+}
+
+// held is a variable with its key.
+type held struct {
+	key string
+	row *variableRow
+}
+
+// CreateVariable makes a variable, without a value an empty one. A key that
+// the environment has already is errs.Exists.
+func (s *Session) CreateVariable(fields VariableFields) (Variable, error) {
+	fields.Whole = true
+	f := FieldErrors{}
+	k := fields.check(f)
+	var at *place
+	if fields.Environment != nil {
+		var err error
+		at, err = s.environment(*fields.Environment, CreateVariable)
+		if errs.Is(err, errs.NotFound) {
+			f.Add("environment", textUnknown(*fields.Environment))
+		} else if err != nil {
+			return Variable{}, err
+		}
+	}
+	if err := f.Err(); err != nil {
+		return Variable{}, err
+	}
+	if err := s.checkFree(at, k); err != nil {
+		return Variable{}, err
+	}
+	if err := s.roomForVariables(at, 1); err != nil {
+		return Variable{}, err
+	}
+	id, err := nextID(s.tx, "variable")
+	if err != nil {
+		return Variable{}, err
+	}
+	value := ""
+	if fields.Value != nil {
+		value = *fields.Value
+	}
+	row := &variableRow{ID: id, Created: s.now(), Updated: s.now(), Creator: s.user}
+	if err := s.putVariable(at, k, row, value); err != nil {
+		return Variable{}, err
+	}
+	addCount(s.tx, countVariables, at.environmentID, 1)
+	if err := s.audit(at.variableEvent(verbCreate, id, k)); err != nil {
+		return Variable{}, err
+	}
+	return s.showVariable(at, held{k, row}, value)
+}
+
+// checkFree returns errs.Exists if the environment has the key.
+func (s *Session) checkFree(at *place, k string) error {
+	_, ok, err := s.tx.Get(byIDText(variableByte, at.environmentID, k))
+	if err == nil && ok {
+		err = duplicate("key", textDuplicateKey)
+	}
+	return err
+}
+
+func (s *Session) roomForVariables(at *place, n int) error {
+	has, err := readCount(s.tx, countVariables, at.environmentID)
+	if err == nil && has+n > MaxVariables {
+		err = FieldErrors{"non_field_errors": {"Environment has reached the maximum number of variables."}}
+	}
+	return err
+}
+
+// putVariable seals a value into row and stores it, with the way to it by id.
+func (s *Session) putVariable(at *place, k string, row *variableRow, value string) (err error) {
+	if row.Value, err = s.sealValue(at.organization, at.environment, k, []byte(value)); err != nil {
+		return err
+	}
+	s.tx.Set(byIDText(variableByte, at.environmentID, k), encode(row), 0)
+	s.tx.Set(byID(variableIDByte, row.ID), encode(variableRef{at.environmentID, k}), 0)
+	return nil
+}
+
+// Variable returns a variable. That a value was shown is among the Readings.
+func (s *Session) Variable(id uint64) (Variable, error) {
+	at, h, err := s.variable(id, ReadOrganization)
+	if err != nil {
+		return Variable{}, err
+	}
+	l := lister{s: s}
+	v, clear, err := l.show(at, h)
+	if err != nil {
+		return Variable{}, err
+	}
+	if clear {
+		s.reads(at.variableEvent(verbView, id, h.key))
+	}
+	return v, nil
+}
+
+// UpdateVariable changes what fields has. Without a value the one there is
+// stays, also when the key changes. A variable stays in its environment:
+// another one is errs.Invalid.
+func (s *Session) UpdateVariable(id uint64, fields VariableFields) (Variable, error) {
+	at, h, err := s.variable(id, UpdateVariable)
+	if err != nil {
+		return Variable{}, err
+	}
+	f := FieldErrors{}
+	k := fields.check(f)
+	if fields.Environment != nil && *fields.Environment != at.environmentID {
+		if err := s.refuseOther(f, *fields.Environment); err != nil {
+			return Variable{}, err
+		}
+	}
+	if err := f.Err(); err != nil {
+		return Variable{}, err
+	}
+	told := details{"environment_name": at.environment.Name, "value_updated": fields.Value != nil, "had_value": len(h.row.Value) > valueOverhead}
+	var value string
+	if fields.Value != nil {
+		value = *fields.Value
+	} else {
+		plain, err := s.openValue(at.organization, at.environment, h.key, h.row.Value)
+		if err != nil {
+			return Variable{}, err
+		}
+		value = string(plain)
+	}
+	if fields.Key != nil && k != h.key {
+		if err := s.checkFree(at, k); err != nil {
+			return Variable{}, err
+		}
+		s.tx.Delete(byIDText(variableByte, at.environmentID, h.key))
+		told["old_key"], h.key = h.key, k
+	}
+	h.row.Updated = s.now()
+	if err := s.putVariable(at, h.key, h.row, value); err != nil {
+		return Variable{}, err
+	}
+	told["key"], told["variable_key"] = h.key, h.key
+	if err := s.audit(event{at.project.Organization, verbUpdate, targetVariable, id, told}); err != nil {
+		return Variable{}, err
+	}
+	return s.showVariable(at, h, value)
+}
+
+// refuseOther says what is wrong with another environment, without telling
+// whether one is there that is not for the caller.
+func (s *Session) refuseOther(f FieldErrors, environment uint64) error {
+	_, err := s.environment(environment, ReadOrganization)
+	switch {
+	case errs.Is(err, errs.NotFound):
+		f.Add("environment", textUnknown(environment))
+	case err != nil:
+		return err
+	default:
+		f.Add("environment", "A variable cannot be moved to another environment.")
+	}
+	return nil
+}
+
+// DeleteVariable removes a variable.
+func (s *Session) DeleteVariable(id uint64) error {
+	at, h, err := s.variable(id, DeleteVariable)
+	if err != nil {
+		return err
+	}
+	s.tx.Delete(byIDText(variableByte, at.environmentID, h.key))
+	s.tx.Delete(byID(variableIDByte, id))
+	addCount(s.tx, countVariables, at.environmentID, -1)
+	return s.audit(at.variableEvent(verbDelete, id, h.key))
+}
+
+// variable opens a variable for an action, as organization does.
+func (s *Session) variable(id uint64, a Action) (*place, held, error) {
+	ref, err := readRow[variableRef](s.tx, byID(variableIDByte, id))
+	if err != nil {
+		return nil, held{}, err
+	}
+	if ref == nil {
+		return nil, held{}, errNotFound()
+	}
+	at, err := s.environment(ref.Environment, a)
+	if err != nil {
+		return nil, held{}, err
+	}
+	row, err := readRow[variableRow](s.tx, byIDText(variableByte, ref.Environment, ref.Key))
+	if err != nil {
+		return nil, held{}, err
+	}
+	if row == nil {
+		return nil, held{}, errNotFound()
+	}
+	return at, held{ref.Key, row}, nil
+}
+
+// showVariable shows a variable whose value the caller may see.
+func (s *Session) showVariable(at *place, h held, value string) (Variable, error) {
+	creator, err := s.creatorName(h.row.Creator)
+	if err != nil {
+		return Variable{}, err
+	}
+	return Variable{
+		ID: h.row.ID, Key: h.key, Value: value, Environment: at.environmentID, EnvironmentName: at.environment.Name,
+		Created: h.row.Created, Updated: h.row.Updated, CreatorName: creator,
+	}, nil
+}
+
+// variableEvent is what was done to one of the place's variables.
+func (p *place) variableEvent(v verb, id uint64, k string) event {
+	return event{p.project.Organization, v, targetVariable, id, details{
+		"variable_key": k, "environment_name": p.environment.Name,
+		"key": k, "environment": p.environment.Name, "project": p.project.Name,
+	}}
+}
+
+// scanVariables returns the variables of an environment by key. room is how
+// many bytes may still be read.
+func scanVariables(tx *kv.Tx, environment uint64, room *int) ([]held, error) {
+	var found []held
+	prefix := byID(variableByte, environment)
+	lo, hi := tuple.Span(prefix)
+	for rec, err := range tx.Scan(lo, hi) {
+		if err != nil {
+			return nil, err
+		}
+		if *room -= len(rec.Value); *room < 0 {
+			return nil, errs.E(errs.TooLarge, "this is more than %d bytes of variables, which is too much at once", maxRead)
+		}
+		k, _, err := tuple.String(rec.Key[len(prefix):])
+		if err != nil {
+			return nil, damaged(err)
+		}
+		row, err := decode[variableRow](rec.Value)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, held{k, row})
+	}
+	return found, nil
+}
