@@ -121,8 +121,8 @@ var contract = []line{
 	{name: "GET of its help", method: "GET", path: "/rest/_jsapi.doc", code: 200, shape: `<!doctype html>[\s\S]*`, has: []string{"Content-Security-Policy: .*sandbox.*"}},
 }
 
-// library makes what the contract's lines stand on.
-func (w *world) library() {
+// shelves makes what the contract's lines stand on.
+func (w *world) shelves() {
 	w.t.Helper()
 	w.schema("authors", `{"description":"who writes","fields":[{"name":"name","fieldtype":"text","required":true},
 		{"name":"letters","fieldtype":"collection","collection":"letters","relation":"child"}]}`)
@@ -158,7 +158,7 @@ func pictureForm(t *testing.T) string {
 
 func TestTheContract(t *testing.T) {
 	w := newFollowed(t)
-	w.library()
+	w.shelves()
 	kept := []string{"{picture}", pictureForm(t)}
 	for _, l := range contract {
 		fill := strings.NewReplacer(kept...)
@@ -223,7 +223,7 @@ func TestTheContractIsWhole(t *testing.T) {
 // The answers are as the document says that is made for this very database.
 func TestAnswersAreAsTheDocumentSays(t *testing.T) {
 	w := newFollowed(t)
-	w.library()
+	w.shelves()
 	ann := w.insert("authors", `{"name":"Ann"}`)
 	w.insert("books", `{"title":"Emma","author":"`+ann+`"}`)
 	served, err := newConformity([]byte(w.get("/rest/_swagger.json").body))
@@ -325,7 +325,7 @@ func TestTheContractOfTheStream(t *testing.T) {
 // Who sees what of the descriptions.
 func TestDescriptionsShowWhatTheCallerMayRead(t *testing.T) {
 	w := newWorld(t)
-	w.library()
+	w.shelves()
 	w.insert("things", `{}`)
 	w.insert("users", `{"email":"ann@example.com","active":true,"roles":["r"]}`)
 	names := func(a response) string {
