@@ -22,7 +22,7 @@ type CollectionInfo struct {
 // Collections returns the database's collections in the order of their names.
 func (d *RestDatabase) Collections(ctx context.Context) ([]CollectionInfo, error) {
 	var all []CollectionInfo
-	err := d.r.pages(ctx, restCall{op: "list the collections of database " + d.name, path: d.path + "/collections"}, func(a *answer) (string, error) {
+	err := d.r.pages(ctx, operatorCall{op: "list the collections of database " + d.name, path: d.path + "/collections"}, func(a *answer) (string, error) {
 		var page struct {
 			Collections []CollectionInfo `json:"collections"`
 			Next        string           `json:"next"`
@@ -36,14 +36,14 @@ func (d *RestDatabase) Collections(ctx context.Context) ([]CollectionInfo, error
 
 // CreateCollection makes an empty collection; one that is there is ErrConflict.
 func (d *RestDatabase) CreateCollection(ctx context.Context, name string) error {
-	call := restCall{op: "create collection " + name, method: http.MethodPost, path: d.path + "/collections"}
+	call := operatorCall{op: "create collection " + name, method: http.MethodPost, path: d.path + "/collections"}
 	return d.r.change(ctx, call, map[string]string{"name": name}, nil)
 }
 
 // Collection returns a handle on one collection. It neither connects nor
 // creates.
 func (d *RestDatabase) Collection(name string) *Collection {
-	return &Collection{r: d.r, name: name, path: d.path + restPath("collections", name)}
+	return &Collection{r: d.r, name: name, path: d.path + escapedPath("collections", name)}
 }
 
 // Collection is the operator's handle on one collection, safe for concurrent
@@ -131,14 +131,14 @@ func (c *Collection) CreateIndex(ctx context.Context, name string, unique bool, 
 		Paths  []string `json:"paths"`
 		Unique bool     `json:"unique,omitempty"`
 	}{name, paths, unique}
-	call := restCall{op: "create an index of collection " + c.name, method: http.MethodPost, path: c.path + "/indexes"}
+	call := operatorCall{op: "create an index of collection " + c.name, method: http.MethodPost, path: c.path + "/indexes"}
 	err = c.r.change(ctx, call, body, &made)
 	return made, err
 }
 
 // DropIndex deletes an index.
 func (c *Collection) DropIndex(ctx context.Context, name string) error {
-	return c.change(ctx, http.MethodDelete, "drop index "+name+" of", restPath("indexes", name), nil)
+	return c.change(ctx, http.MethodDelete, "drop index "+name+" of", escapedPath("indexes", name), nil)
 }
 
 // documentPage is how many documents are asked for at a time.
@@ -153,7 +153,7 @@ var errEnough = errors.New("enough")
 // document comes twice. An error ends the sequence.
 func (c *Collection) Documents(ctx context.Context) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
-		call := restCall{
+		call := operatorCall{
 			op: "read the documents of collection " + c.name, path: c.path + "/documents",
 			query: url.Values{"limit": {strconv.Itoa(documentPage)}},
 		}
@@ -186,15 +186,15 @@ type Inserted struct {
 // _id is taken are left out. It is ErrInvalid when one of the others cannot be
 // stored.
 func (c *Collection) Insert(ctx context.Context, documents []byte) (done Inserted, err error) {
-	call := restCall{op: "insert into collection " + c.name, method: http.MethodPost, path: c.path + "/documents"}
+	call := operatorCall{op: "insert into collection " + c.name, method: http.MethodPost, path: c.path + "/documents"}
 	err = c.r.change(ctx, call, documents, &done)
 	return done, err
 }
 
 func (c *Collection) read(ctx context.Context, verb, path string, into any) error {
-	return c.r.read(ctx, restCall{op: verb + " collection " + c.name, path: c.path + path}, into)
+	return c.r.read(ctx, operatorCall{op: verb + " collection " + c.name, path: c.path + path}, into)
 }
 
 func (c *Collection) change(ctx context.Context, method, verb, path string, body any) error {
-	return c.r.change(ctx, restCall{op: verb + " collection " + c.name, method: method, path: c.path + path}, body, nil)
+	return c.r.change(ctx, operatorCall{op: verb + " collection " + c.name, method: method, path: c.path + path}, body, nil)
 }

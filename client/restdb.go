@@ -3,22 +3,18 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"maps"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 )
 
 // RestDB returns a handle on the databases of documents for their operator: all
 // its calls need the root key. It does not connect.
-func (c *Client) RestDB() *RestDB { return &RestDB{c} }
+func (c *Client) RestDB() *RestDB { return &RestDB{operatorAPI{c, restBase}} }
 
 // RestDB is the operator's handle on the databases of the RestDB API, safe for
 // concurrent use. Documents are for the API's own clients; what this handle
 // does with them is to take them in and out in bulk.
-type RestDB struct{ c *Client }
+type RestDB struct{ operatorAPI }
 
 // restBase is where the operator's calls are served.
 const restBase = "/cluster/restdb"
@@ -33,7 +29,7 @@ type RestDatabaseInfo struct {
 // Databases returns all databases in the order of their names.
 func (r *RestDB) Databases(ctx context.Context) ([]RestDatabaseInfo, error) {
 	var all []RestDatabaseInfo
-	err := r.pages(ctx, restCall{op: "list databases", path: "/databases"}, func(a *answer) (string, error) {
+	err := r.pages(ctx, operatorCall{op: "list databases", path: "/databases"}, func(a *answer) (string, error) {
 		var page struct {
 			Databases []RestDatabaseInfo `json:"databases"`
 			Next      string             `json:"next"`
@@ -47,17 +43,17 @@ func (r *RestDB) Databases(ctx context.Context) ([]RestDatabaseInfo, error) {
 
 // CreateDatabase makes a database; one that is there is ErrConflict.
 func (r *RestDB) CreateDatabase(ctx context.Context, name string) error {
-	return r.change(ctx, restCall{op: "create database " + name, method: http.MethodPost, path: "/databases"}, map[string]string{"name": name}, nil)
+	return r.change(ctx, operatorCall{op: "create database " + name, method: http.MethodPost, path: "/databases"}, map[string]string{"name": name}, nil)
 }
 
 // DropDatabase deletes a database with its keys, settings and documents.
 func (r *RestDB) DropDatabase(ctx context.Context, name string) error {
-	return r.change(ctx, restCall{op: "drop database " + name, method: http.MethodDelete, path: restPath("databases", name)}, nil, nil)
+	return r.change(ctx, operatorCall{op: "drop database " + name, method: http.MethodDelete, path: escapedPath("databases", name)}, nil, nil)
 }
 
 // Database returns a handle on one database. It neither connects nor creates.
 func (r *RestDB) Database(name string) *RestDatabase {
-	return &RestDatabase{r: r, name: name, path: restPath("databases", name)}
+	return &RestDatabase{r: r, name: name, path: escapedPath("databases", name)}
 }
 
 // RestDatabase is the operator's handle on one database, safe for concurrent
@@ -103,7 +99,7 @@ func (d *RestDatabase) Keys(ctx context.Context) ([]AccessKey, error) {
 	var doc struct {
 		Keys []AccessKey `json:"keys"`
 	}
-	err := d.r.read(ctx, restCall{op: "list the keys of database " + d.name, path: d.path + "/keys"}, &doc)
+	err := d.r.read(ctx, operatorCall{op: "list the keys of database " + d.name, path: d.path + "/keys"}, &doc)
 	return doc.Keys, err
 }
 
@@ -113,21 +109,21 @@ func (d *RestDatabase) CreateKey(ctx context.Context, s AccessScope, lifetime ti
 		AccessScope
 		ExpiresIn int64 `json:"expires_in,omitempty"` // seconds
 	}{s, wholeSeconds(lifetime)}
-	err = d.r.change(ctx, restCall{op: "create a key of database " + d.name, method: http.MethodPost, path: d.path + "/keys"}, body, &made)
+	err = d.r.change(ctx, operatorCall{op: "create a key of database " + d.name, method: http.MethodPost, path: d.path + "/keys"}, body, &made)
 	return made, err
 }
 
 // RotateKey makes a key with the rights of the one that has this id, which
 // stays good for keep.
 func (d *RestDatabase) RotateKey(ctx context.Context, id string, keep time.Duration) (made NewAccessKey, err error) {
-	call := restCall{op: "rotate key " + id + " of database " + d.name, method: http.MethodPost, path: d.path + restPath("keys", id, "rotation")}
+	call := operatorCall{op: "rotate key " + id + " of database " + d.name, method: http.MethodPost, path: d.path + escapedPath("keys", id, "rotation")}
 	err = d.r.change(ctx, call, map[string]int64{"keep": wholeSeconds(keep)}, &made)
 	return made, err
 }
 
 // RevokeKey makes the key of that id useless, at once and on all nodes.
 func (d *RestDatabase) RevokeKey(ctx context.Context, id string) error {
-	return d.r.change(ctx, restCall{op: "revoke key " + id + " of database " + d.name, method: http.MethodDelete, path: d.path + restPath("keys", id)}, nil, nil)
+	return d.r.change(ctx, operatorCall{op: "revoke key " + id + " of database " + d.name, method: http.MethodDelete, path: d.path + escapedPath("keys", id)}, nil, nil)
 }
 
 // RestSetting is one setting. The value of a secret is never told.
@@ -144,104 +140,12 @@ func (d *RestDatabase) Settings(ctx context.Context) ([]RestSetting, error) {
 	var doc struct {
 		Settings []RestSetting `json:"settings"`
 	}
-	err := d.r.read(ctx, restCall{op: "list the settings of database " + d.name, path: d.path + "/settings"}, &doc)
+	err := d.r.read(ctx, operatorCall{op: "list the settings of database " + d.name, path: d.path + "/settings"}, &doc)
 	return doc.Settings, err
 }
 
 // SetSetting sets a setting, or with an empty value takes it away.
 func (d *RestDatabase) SetSetting(ctx context.Context, name, value string) error {
-	call := restCall{op: "set " + name + " of database " + d.name, method: http.MethodPut, path: d.path + restPath("settings", name)}
+	call := operatorCall{op: "set " + name + " of database " + d.name, method: http.MethodPut, path: d.path + escapedPath("settings", name)}
 	return d.r.change(ctx, call, map[string]string{"value": value}, nil)
-}
-
-// restCall is one call of the operator. The method is GET when it reads.
-type restCall struct {
-	op, method, path string
-	query            url.Values
-}
-
-func (r *RestDB) read(ctx context.Context, call restCall, into any) error {
-	query := r.c.readQuery()
-	maps.Copy(query, call.query)
-	return r.do(ctx, &request{op: call.op, method: http.MethodGet, path: restBase + call.path, query: query, key: r.c.cfg.RootKey}, into)
-}
-
-// change sends body, JSON or what becomes JSON, if there is one, and reads the
-// answer into into, if that is wanted.
-func (r *RestDB) change(ctx context.Context, call restCall, body, into any) error {
-	q := &request{op: call.op, method: call.method, path: restBase + call.path, key: r.c.cfg.RootKey}
-	if body != nil {
-		p, ok := body.([]byte)
-		if !ok {
-			var err error
-			if p, err = json.Marshal(body); err != nil {
-				return err
-			}
-		}
-		q.body, q.header = p, http.Header{"Content-Type": {"application/json"}}
-	}
-	r.c.write(q, "")
-	return r.do(ctx, q, into)
-}
-
-// pages reads answer after answer; take returns where the next one begins, ""
-// at the end.
-func (r *RestDB) pages(ctx context.Context, call restCall, take func(*answer) (next string, err error)) error {
-	query := r.c.readQuery()
-	maps.Copy(query, call.query)
-	for {
-		q := &request{op: call.op, method: http.MethodGet, path: restBase + call.path, query: query, key: r.c.cfg.RootKey}
-		a, err := r.send(ctx, q)
-		if err != nil {
-			return err
-		}
-		next, err := take(a)
-		switch {
-		case err != nil:
-			return fmt.Errorf("%s: the answer of %s is not what was asked for: %w", q.op, a.endpoint, err)
-		case next == "":
-			return nil
-		case next <= query.Get("after"):
-			return fmt.Errorf("%s: the pages of %s do not go on", q.op, a.endpoint)
-		}
-		query.Set("after", next)
-	}
-}
-
-func (r *RestDB) do(ctx context.Context, q *request, into any) error {
-	a, err := r.send(ctx, q)
-	if err != nil || into == nil {
-		return err
-	}
-	if err := json.Unmarshal(a.body, into); err != nil {
-		return fmt.Errorf("%s: the answer of %s is not what was asked for: %w", q.op, a.endpoint, err)
-	}
-	return nil
-}
-
-// send refuses an empty name: without it the path would name something larger.
-func (r *RestDB) send(ctx context.Context, q *request) (*answer, error) {
-	if strings.Contains(q.path, "//") || strings.HasSuffix(q.path, "/") {
-		return nil, &Error{Op: q.op, Status: http.StatusBadRequest, Endpoint: "the client", Reason: "a name is empty"}
-	}
-	return r.c.do(ctx, q)
-}
-
-// restPath escapes the parts of a path.
-func restPath(parts ...string) string {
-	var b strings.Builder
-	for _, p := range parts {
-		b.WriteByte('/')
-		b.WriteString(escapeSegment(p))
-	}
-	return b.String()
-}
-
-// escapeSegment escapes a name for one segment of a path, also where a proxy
-// would take it for a step up.
-func escapeSegment(name string) string {
-	if name == "." || name == ".." {
-		return strings.ReplaceAll(name, ".", "%2E")
-	}
-	return url.PathEscape(name)
 }

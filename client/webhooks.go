@@ -54,20 +54,20 @@ func (d *RestDatabase) Webhooks(ctx context.Context) ([]Webhook, error) {
 	var doc struct {
 		Webhooks []Webhook `json:"webhooks"`
 	}
-	err := d.r.read(ctx, restCall{op: "list the webhooks of database " + d.name, path: d.path + "/webhooks"}, &doc)
+	err := d.r.read(ctx, operatorCall{op: "list the webhooks of database " + d.name, path: d.path + "/webhooks"}, &doc)
 	return doc.Webhooks, err
 }
 
 // AddWebhook makes a webhook. Only its answer shows the secret.
 func (d *RestDatabase) AddWebhook(ctx context.Context, s WebhookSpec) (made NewWebhook, err error) {
-	call := restCall{op: "add a webhook to database " + d.name, method: http.MethodPost, path: d.path + "/webhooks"}
+	call := operatorCall{op: "add a webhook to database " + d.name, method: http.MethodPost, path: d.path + "/webhooks"}
 	err = d.r.change(ctx, call, s, &made)
 	return made, err
 }
 
 // RemoveWebhook deletes the webhook of that id with what waits for it.
 func (d *RestDatabase) RemoveWebhook(ctx context.Context, id string) error {
-	call := restCall{op: "remove webhook " + id + " of database " + d.name, method: http.MethodDelete, path: d.path + restPath("webhooks", id)}
+	call := operatorCall{op: "remove webhook " + id + " of database " + d.name, method: http.MethodDelete, path: d.path + escapedPath("webhooks", id)}
 	return d.r.change(ctx, call, nil, nil)
 }
 
@@ -94,6 +94,6 @@ func (d *RestDatabase) TestWebhook(ctx context.Context, id string) (message stri
 }
 
 func (d *RestDatabase) webhook(ctx context.Context, verb, id string, into any) error {
-	call := restCall{op: verb + " webhook " + id + " of database " + d.name, method: http.MethodPost, path: d.path + restPath("webhooks", id, verb)}
+	call := operatorCall{op: verb + " webhook " + id + " of database " + d.name, method: http.MethodPost, path: d.path + escapedPath("webhooks", id, verb)}
 	return d.r.change(ctx, call, nil, into)
 }

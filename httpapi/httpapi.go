@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/coveydb/covey/httpapi/admin"
+	"github.com/coveydb/covey/httpapi/keynest"
 	"github.com/coveydb/covey/httpapi/kot"
 	"github.com/coveydb/covey/httpapi/kvdb"
 	"github.com/coveydb/covey/httpapi/restdb"
@@ -15,28 +16,34 @@ import (
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/kv/feed"
+	"github.com/coveydb/covey/kv/sealed"
 	"github.com/coveydb/covey/layer/bucket"
 	"github.com/coveydb/covey/layer/collection"
 	"github.com/coveydb/covey/layer/database"
+	"github.com/coveydb/covey/layer/vault"
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Config is what the APIs need. Cluster, DB, Buckets, Collections, Feed and
-// Registry are required; zero values of the others are the defaults.
+// Config is what the APIs need. Cluster, DB, Buckets, Collections, Vault, Readings,
+// Feed and Registry are required; zero values of the others are the defaults.
 type Config struct {
 	Cluster     admin.Cluster
 	DB          *kv.DB
 	Buckets     *bucket.Buckets
 	Collections *collection.Store
+	Vault       *vault.Store
+	Readings    *vault.Recorder   // of clear values
+	Sealed      *sealed.Inventory // of all layers; nil: the operator is not told
 	Feed        *feed.Feed
 	Registry    *prometheus.Registry // its series are served under /metrics, and HTTP's are added
 	Root        *auth.RootKey        // the operator's key; nil: the operator API is refused
 
-	KVdbRateLimits   web.Limits       // for each client; none by default
-	KOT              KOT              // the zero value keeps the KOT API off
-	RestDBRateLimits web.Limits       // for each client; none by default
+	KVdbRateLimits   web.Limits // for each client; none by default
+	KOT              KOT        // the zero value keeps the KOT API off
+	RestDBRateLimits web.Limits // for each client; none by default
+	KeyNest          KeyNest
 	RestDBMailFrom   string           // whom the relay says mails are from; "" = there is no relay
 	Proxies          web.Proxies      // trusted to name their clients; none by default
 	Streams          web.StreamLimits // of watches and of realtime
@@ -51,6 +58,13 @@ type KOT struct {
 	RateLimit  kot.RateLimit
 }
 
+// KeyNest is what the operator decides about the KeyNest API on the wire. The zero
+// value limits nothing and allows no pages of other origins.
+type KeyNest struct {
+	RateLimits keynest.RateLimits
+	Origins    keynest.Origins
+}
+
 // The first segments of paths and whom they belong to; every other one is a
 // bucket, or the root. None of these words can be a bucket's id.
 var (
@@ -62,11 +76,11 @@ var (
 	// RestDB says it.
 	restSegments = segments("rest", "auth", "media", "mail", "realtime", "assets", "appdeploy", "static", "views")
 
-	// Reserved words of APIs that this release does not serve.
-	reservedSegments = segments(
-		"api", "health", "admin", // KeyNest
-		"console", "debug", "-", "docs", // Covey's own
-	)
+	// The last one is kept free for a console: it is not found, as KeyNest says it.
+	keynestSegments = segments("api", "health", "admin")
+
+	// Reserved words for Covey itself that this release does not serve.
+	reservedSegments = segments("console", "debug", "-", "docs")
 )
 
 func segments(words ...string) map[string]bool {
@@ -103,7 +117,7 @@ func New(c Config) *APIs {
 	// keys and values pass here, and a pattern would cost them microseconds.
 	routes := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	routes.MatcherFunc(firstIn(adminSegments)).Handler(admin.New(admin.Config{
-		Cluster: c.Cluster, DB: c.DB, Buckets: c.Buckets, Collections: c.Collections, Root: c.Root,
+		Cluster: c.Cluster, DB: c.DB, Buckets: c.Buckets, Collections: c.Collections, Vault: c.Vault, Sealed: c.Sealed, Root: c.Root,
 		Wait: c.Wait, Proxies: c.Proxies, Metrics: metrics, Uploads: uploads, Log: c.Log,
 	}))
 	routes.MatcherFunc(firstIn(metricsSegments)).Handler(own("metrics", serveMetrics(c.Registry)))
@@ -111,6 +125,10 @@ func New(c Config) *APIs {
 	routes.MatcherFunc(firstIn(restSegments)).Handler(restdb.New(restdb.Config{
 		DB: c.DB, Store: c.Collections, Feed: c.Feed, MailFrom: c.RestDBMailFrom, RateLimits: c.RestDBRateLimits, Proxies: c.Proxies,
 		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Streams: streams, Log: c.Log,
+	}))
+	routes.MatcherFunc(firstIn(keynestSegments)).Handler(keynest.New(keynest.Config{
+		DB: c.DB, Store: c.Vault, Recorder: c.Readings, RateLimits: c.KeyNest.RateLimits, Origins: c.KeyNest.Origins, Proxies: c.Proxies,
+		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Log: c.Log,
 	}))
 	routes.MatcherFunc(firstIn(reservedSegments)).Handler(own("reserved", admin.NotFound))
 	routes.NewRoute().Handler(kvdb.New(kvdb.Config{

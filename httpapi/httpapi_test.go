@@ -21,6 +21,7 @@ import (
 	"github.com/coveydb/covey/kv/kvtest"
 	"github.com/coveydb/covey/layer/bucket"
 	"github.com/coveydb/covey/layer/collection"
+	"github.com/coveydb/covey/layer/vault"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -43,8 +44,12 @@ func newAPIs(t testing.TB, k KOT) *APIs {
 	if err != nil {
 		t.Fatal(err)
 	}
+	store := kvtest.New(t)
+	readings := vault.NewRecorder(store.DB)
+	t.Cleanup(readings.Close)
 	return New(Config{
-		Cluster: fakeCluster{}, DB: kvtest.New(t).DB, Buckets: buckets, Collections: collection.New(collection.Config{}), Root: root,
+		Cluster: fakeCluster{}, DB: store.DB, Buckets: buckets, Collections: collection.New(collection.Config{}), Root: root,
+		Vault: vault.New(vault.Config{}), Readings: readings,
 		KOT: k, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 }
@@ -72,6 +77,8 @@ func TestTheFirstSegmentChoosesTheAPI(t *testing.T) {
 	for _, segment := range []string{"media", "mail", "realtime"} { // strangers learn nothing of what is there
 		rows = append(rows, row{"/" + segment + "/x/y", document, 401})
 	}
+	rows = append(rows, row{"/health", operator, 200}, row{"/health/", operator, 200}, row{"/api", operator, 200}, row{"/api/projects", operator, 401},
+		row{"/api/x", operator, 404}, row{"/admin/", operator, 404}, row{"/apis", kvdb, 404})
 	rows = append(rows, row{"/rest/items", document, 401}, row{"/rest/items/", document, 401}, row{"/rest", document, 401}, row{"/auth/x/y", document, 401}, row{"/restx", kvdb, 404})
 	for segment := range kotSegments { // off, and so nowhere
 		rows = append(rows, row{"/" + segment, html, 404}, row{"/" + segment + "/", html, 404}, row{"/" + segment + "/list", html, 404})
@@ -103,7 +110,7 @@ func TestNoRedirects(t *testing.T) {
 }
 
 func TestReservedWordsAreNoBuckets(t *testing.T) {
-	for _, set := range []map[string]bool{adminSegments, metricsSegments, kotSegments, restSegments, reservedSegments} {
+	for _, set := range []map[string]bool{adminSegments, metricsSegments, kotSegments, restSegments, keynestSegments, reservedSegments} {
 		for word := range set {
 			if bucket.ValidName(word) {
 				t.Errorf("a bucket could be called %s, and nobody would reach it", word)

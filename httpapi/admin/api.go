@@ -15,8 +15,10 @@ import (
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/kv/sealed"
 	"github.com/coveydb/covey/layer/bucket"
 	"github.com/coveydb/covey/layer/collection"
+	"github.com/coveydb/covey/layer/vault"
 	"github.com/gorilla/mux"
 )
 
@@ -40,8 +42,10 @@ type Config struct {
 	DB          *kv.DB
 	Buckets     *bucket.Buckets
 	Collections *collection.Store
-	Root        *auth.RootKey // nil: everything under /cluster is refused
-	Wait        time.Duration // how long a request waits for a leader and a quorum; 0 = 10 s
+	Vault       *vault.Store      // nil: everything under /cluster/keynest is not found
+	Sealed      *sealed.Inventory // nil: everything under /cluster/keyring is not found
+	Root        *auth.RootKey     // nil: everything under /cluster is refused
+	Wait        time.Duration     // how long a request waits for a leader and a quorum; 0 = 10 s
 	Proxies     web.Proxies
 	Metrics     *web.Metrics // nil = none
 	Uploads     *web.Uploads // bounds large bodies; nil = nothing does
@@ -65,6 +69,10 @@ func New(c Config) http.Handler {
 	routes.Path("/cluster/buckets").Handler(plumbing.Handler(a.operator(reading(a.buckets))))
 	for path, v := range restPaths() {
 		routes.Path(restBase + path).Handler(plumbing.Handler(a.operator(a.serve(v))))
+	}
+	a.mountKeyNest(routes, plumbing)
+	for path, v := range keyringPaths() {
+		routes.Path(keyringBase + path).Handler(plumbing.Handler(a.operator(a.serve(v))))
 	}
 	routes.NotFoundHandler = plumbing.Handler(NotFound)
 	return routes

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gorilla/mux"
 
@@ -126,6 +127,11 @@ func (c *call) decode(v any) error {
 // view runs fn on one state: the newest, or with ?consistency=stale the node's
 // own.
 func (c *call) view(fn func(ctx context.Context, tx *kv.Tx) error) error {
+	return c.viewFor(c.Wait, fn)
+}
+
+// viewFor is view with the time that it may take.
+func (c *call) viewFor(most time.Duration, fn func(ctx context.Context, tx *kv.Tx) error) error {
 	var level kv.Consistency
 	switch c.query.Value("consistency") {
 	case "", "linearizable":
@@ -134,7 +140,7 @@ func (c *call) view(fn func(ctx context.Context, tx *kv.Tx) error) error {
 	default:
 		return errs.E(errs.Invalid, "consistency is neither linearizable nor stale")
 	}
-	ctx, cancel := context.WithTimeout(c.r.Context(), c.Wait)
+	ctx, cancel := context.WithTimeout(c.r.Context(), most)
 	defer cancel()
 	info, err := c.DB.View(ctx, level, func(tx *kv.Tx) error { return fn(ctx, tx) })
 	if err == nil {

@@ -32,9 +32,14 @@ func keyring(t *testing.T) *seal.Keyring {
 	return k
 }
 
-// call sends a request of the operator's.
+// call sends a request of the operator's about documents.
 func (w *world) call(method, path, body string, headers ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, restBase+path, strings.NewReader(body))
+	return w.send(method, restBase+path, body, headers...)
+}
+
+// send sends a request of the operator's.
+func (w *world) send(method, path, body string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+rootKey)
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")

@@ -2,9 +2,7 @@ package restdb
 
 import (
 	"context"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
@@ -23,7 +21,7 @@ type appender = func(dst []byte, d collection.Document) ([]byte, error)
 func (q *request) renderer(ctx context.Context, c *collection.Collection, spec *query.Spec) appender {
 	options := collection.ExpandOptions{
 		Children: q.flag("fetchchildren"), Metafields: spec.Metafields || slices.ContainsFunc(metafields, spec.Fields.Asks), IDToLink: q.flag("idtolink"),
-		Flatten: q.flag("flatten"), ReferencedBy: q.flag("referencedby"), Base: q.base(),
+		Flatten: q.flag("flatten"), ReferencedBy: q.flag("referencedby"), Base: q.Proxies.Base(q.r),
 	}
 	if q.flag("fetchmediadata") {
 		options.Media = media.Expansion
@@ -39,23 +37,6 @@ func (q *request) renderer(ctx context.Context, c *collection.Collection, spec *
 		}
 		return spec.Fields.Apply(dst, whole), nil
 	}
-}
-
-// base is how the client calls this server, for absolute URLs. Where a proxy
-// ends TLS, it says so by X-Forwarded-Proto; of others that header means nothing.
-func (q *request) base() string {
-	if q.r.TLS != nil || q.proxied() && strings.EqualFold(q.r.Header.Get("X-Forwarded-Proto"), "https") {
-		return "https://" + q.r.Host
-	}
-	return "http://" + q.r.Host
-}
-
-// proxied reports whether the peer is a trusted proxy.
-func (q *request) proxied() bool {
-	peer, err := netip.ParseAddrPort(q.r.RemoteAddr)
-	return err == nil && slices.ContainsFunc(q.Proxies, func(p netip.Prefix) bool {
-		return p.Contains(peer.Addr().Unmap().WithZone(""))
-	})
 }
 
 // get serves GET of a document.

@@ -26,7 +26,7 @@ func (q *request) sendMail() error {
 	q.noCondition()
 	var batch *mail.Batch
 	if q.bad == nil {
-		batch, err = mail.Parse(body.object(), q.at, q.base()+unsubscribePath)
+		batch, err = mail.Parse(body.object(), q.at, q.Proxies.Base(q.r)+unsubscribePath)
 		q.note(err)
 	}
 	if batch == nil {

@@ -61,7 +61,7 @@ func (q *request) scriptDoc() error {
 		if q.bad != nil {
 			return q.bad
 		}
-		page.Database, page.Base = s.Database(), q.base()
+		page.Database, page.Base = s.Database(), q.Proxies.Base(q.r)
 		page.Collections, err = s.Metadata()
 		return err
 	})

@@ -90,3 +90,19 @@ func parseHop(s string) (netip.Addr, bool) {
 	}
 	return a.Unmap().WithZone(""), true
 }
+
+// Base is how the client calls this server, for absolute URLs: a scheme and a
+// host. Where a proxy ends TLS, it says so by X-Forwarded-Proto; of others that
+// header means nothing.
+func (p Proxies) Base(r *http.Request) string {
+	if r.TLS != nil || p.proxied(r) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
+// proxied reports whether the peer is a trusted proxy.
+func (p Proxies) proxied(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && p.trust(peer.Addr().Unmap().WithZone(""))
+}

@@ -10,8 +10,8 @@ import (
 )
 
 // Limiter counts requests of each client in fixed windows. A client is an IPv4
-// address or an IPv6 /64, which is what one customer usually holds. A window
-// opens with a client's first request. Requests over a limit are not counted.
+// address, an IPv6 /64, which is what one customer usually holds, or a user of
+// an API that knows users. A window opens with a client's first request. Requests over a limit are not counted.
 //
 // Memory is bounded: at most maxClients are remembered, and the one that has
 // been silent longest is forgotten first. Counters are this process's own. A
@@ -21,12 +21,18 @@ type Limiter struct {
 	maxClients int
 
 	mu      sync.Mutex
-	clients map[netip.Addr]*list.Element // of *clientCount
-	recent  *list.List                   // the latest client in front
+	clients map[client]*list.Element // of *clientCount
+	recent  *list.List               // the latest client in front
+}
+
+// client is an address, or a user's id.
+type client struct {
+	addr netip.Addr
+	user uint64
 }
 
 type clientCount struct {
-	addr    netip.Addr
+	client
 	windows [maxLimits]window
 }
 
@@ -45,7 +51,7 @@ func NewLimiter(limits Limits, maxClients int) *Limiter {
 	}
 	return &Limiter{
 		limits: limits[:min(len(limits), maxLimits)], maxClients: max(maxClients, 1),
-		clients: make(map[netip.Addr]*list.Element), recent: list.New(),
+		clients: make(map[client]*list.Element), recent: list.New(),
 	}
 }
 
@@ -60,19 +66,28 @@ type Verdict struct {
 }
 
 // Take counts a request of client at now, and says whether it may pass.
-func (l *Limiter) Take(client netip.Addr, now time.Time) Verdict { return l.judge(client, now, true) }
+func (l *Limiter) Take(addr netip.Addr, now time.Time) Verdict {
+	return l.judge(client{addr: site(addr)}, now, true)
+}
+
+// TakeUser is Take for a user, wherever the request comes from.
+func (l *Limiter) TakeUser(id uint64, now time.Time) Verdict {
+	return l.judge(client{user: id}, now, true)
+}
 
 // Peek says what Take would leave untouched: the client's state without
 // counting a request.
-func (l *Limiter) Peek(client netip.Addr, now time.Time) Verdict { return l.judge(client, now, false) }
+func (l *Limiter) Peek(addr netip.Addr, now time.Time) Verdict {
+	return l.judge(client{addr: site(addr)}, now, false)
+}
 
-func (l *Limiter) judge(client netip.Addr, now time.Time, count bool) Verdict {
+func (l *Limiter) judge(who client, now time.Time, count bool) Verdict {
 	if l == nil {
 		return Verdict{OK: true}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.client(site(client))
+	c := l.client(who)
 	pass := true
 	for i, limit := range l.limits {
 		w := &c.windows[i]
@@ -104,17 +119,17 @@ func (l *Limiter) tightest(c *clientCount, pass bool) Verdict {
 	return v
 }
 
-func (l *Limiter) client(addr netip.Addr) *clientCount {
-	if e := l.clients[addr]; e != nil {
+func (l *Limiter) client(who client) *clientCount {
+	if e := l.clients[who]; e != nil {
 		l.recent.MoveToFront(e)
 		return e.Value.(*clientCount)
 	}
 	if l.recent.Len() >= l.maxClients {
 		oldest := l.recent.Back()
-		delete(l.clients, l.recent.Remove(oldest).(*clientCount).addr)
+		delete(l.clients, l.recent.Remove(oldest).(*clientCount).client)
 	}
-	c := &clientCount{addr: addr}
-	l.clients[addr] = l.recent.PushFront(c)
+	c := &clientCount{client: who}
+	l.clients[who] = l.recent.PushFront(c)
 	return c
 }
 
@@ -143,10 +158,16 @@ func (v Verdict) reset() int64 {
 }
 
 // SetHeaders writes the X-Ratelimit headers, and Retry-After on a refusal.
-func (v Verdict) SetHeaders(h http.Header, now time.Time) {
-	h["X-Ratelimit-Limit"] = []string{strconv.Itoa(v.Limit)}
-	h["X-Ratelimit-Remaining"] = []string{strconv.Itoa(v.Remaining)}
-	h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(v.reset(), 10)}
+func (v Verdict) SetHeaders(h http.Header, now time.Time) { v.setHeaders(h, "X-Ratelimit-", now) }
+
+// SetExactHeaders is SetHeaders with the spelling X-RateLimit, which some
+// clients look for to the letter.
+func (v Verdict) SetExactHeaders(h http.Header, now time.Time) { v.setHeaders(h, "X-RateLimit-", now) }
+
+func (v Verdict) setHeaders(h http.Header, prefix string, now time.Time) {
+	h[prefix+"Limit"] = []string{strconv.Itoa(v.Limit)}
+	h[prefix+"Remaining"] = []string{strconv.Itoa(v.Remaining)}
+	h[prefix+"Reset"] = []string{strconv.FormatInt(v.reset(), 10)}
 	if !v.OK {
 		h["Retry-After"] = []string{v.RetryAfter(now)}
 	}

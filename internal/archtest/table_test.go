@@ -47,16 +47,18 @@ var rooms = map[string]room{
 	"outgoing/webhook": {floor: floorStore, imports: []string{"internal/dial"}},
 
 	"kv/feed":   {floor: floorTransactions, imports: []string{"fsm", "kv"}},
+	"kv/memo":   {floor: floorTransactions, imports: []string{"kv"}},
 	"kv/outbox": {floor: floorTransactions, imports: []string{"kv", "kv/feed"}},
 	"kv/kvtest": {floor: floorTransactions, imports: []string{"fsm", "kv", "store"}},
+	"kv/sealed": {floor: floorTransactions, imports: []string{"kv"}},
 
-	"layer/bucket":   {floor: floorLayers, imports: []string{"kv", "kv/feed"}},
+	"layer/bucket":   {floor: floorLayers, imports: []string{"kv", "kv/feed", "kv/sealed"}},
 	"layer/database": {floor: floorLayers, imports: []string{"kv"}},
-	"layer/vault":    {floor: floorLayers, imports: []string{"kv", "layer/vault/dotenv"}},
+	"layer/vault":    {floor: floorLayers, imports: []string{"kv", "kv/sealed", "kv/memo", "layer/vault/dotenv"}},
 
 	"layer/vault/dotenv": {floor: floorLayers},
 
-	"layer/collection":       {floor: floorLayers, imports: []string{"internal/dial", "kv", "kv/feed", "kv/outbox", "layer/collection/query", "outgoing/webhook"}},
+	"layer/collection":       {floor: floorLayers, imports: []string{"internal/dial", "kv", "kv/feed", "kv/memo", "kv/outbox", "kv/sealed", "layer/collection/query", "outgoing/webhook"}},
 	"layer/collection/query": {floor: floorLayers},
 
 	"layer/collection/mail":     {floor: floorLayers, imports: []string{"kv", "kv/outbox", "layer/collection", "layer/collection/query"}},
@@ -83,6 +85,8 @@ var rooms = map[string]room{
 
 	"httpapi/kvdb": {floor: floorProtocols, imports: []string{"httpapi/web", "kv", "kv/feed", "layer/bucket"}},
 
+	"httpapi/keynest": {floor: floorProtocols, imports: []string{"httpapi/web", "kv", "layer/vault", "layer/vault/dotenv"}},
+
 	"httpapi/kot": {floor: floorProtocols, imports: []string{"httpapi/web", "kv", "layer/database"}},
 
 	"httpapi/restdb": {floor: floorProtocols, imports: []string{
@@ -90,11 +94,11 @@ var rooms = map[string]room{
 		"layer/collection/mail", "layer/collection/media", "layer/collection/realtime",
 	}},
 
-	"httpapi/admin": {floor: floorProtocols, imports: []string{"cluster", "httpapi/web", "kv", "layer/bucket", "layer/collection"}},
+	"httpapi/admin": {floor: floorProtocols, imports: []string{"cluster", "httpapi/web", "kv", "kv/sealed", "layer/bucket", "layer/collection", "layer/vault"}},
 
 	"httpapi": {floor: floorDoors, imports: []string{
-		"httpapi/admin", "httpapi/kot", "httpapi/kvdb", "httpapi/restdb", "httpapi/web", "kv", "kv/feed",
-		"layer/bucket", "layer/collection", "layer/database",
+		"httpapi/admin", "httpapi/keynest", "httpapi/kot", "httpapi/kvdb", "httpapi/restdb", "httpapi/web", "kv", "kv/feed", "kv/sealed",
+		"layer/bucket", "layer/collection", "layer/database", "layer/vault",
 	}},
 	"client": {floor: floorDoors},
 
@@ -105,11 +109,11 @@ var rooms = map[string]room{
 	"cmd/covey/output": {floor: roof},
 	"test/e2e":         {floor: roof},
 	"cmd/covey/cli": {floor: roof, imports: []string{
-		"client", "cmd/covey/bench", "cmd/covey/config", "cmd/covey/demo", "cmd/covey/output", "cmd/covey/server",
+		"client", "cmd/covey/bench", "cmd/covey/config", "cmd/covey/demo", "cmd/covey/output", "cmd/covey/server", "httpapi/keynest", "layer/vault",
 	}},
 	"cmd/covey/server": {floor: roof, imports: []string{
-		"cluster", "httpapi", "httpapi/kot", "httpapi/kvdb", "httpapi/web", "kv", "kv/feed", "kv/outbox", "layer/bucket", "layer/collection",
-		"layer/collection/mail", "layer/collection/media", "node", "node/raftlog", "outgoing/smtp", "outgoing/webhook",
+		"cluster", "httpapi", "httpapi/keynest", "httpapi/kot", "httpapi/kvdb", "httpapi/web", "kv", "kv/feed", "kv/outbox", "kv/sealed", "layer/bucket", "layer/collection",
+		"layer/collection/mail", "layer/collection/media", "layer/vault", "node", "node/raftlog", "outgoing/smtp", "outgoing/webhook",
 		"cmd/covey/config",
 	}},
 }

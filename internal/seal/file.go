@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/coveydb/covey/internal/errs"
 )
@@ -23,8 +24,9 @@ type file struct {
 }
 
 type fileKey struct {
-	ID  string `json:"id"`
-	Key []byte `json:"key"` // base64
+	ID      string    `json:"id"`
+	Key     []byte    `json:"key"` // base64
+	Created time.Time `json:"created,omitzero"`
 }
 
 // Load reads the keyring file at path. A file that group or others may read

@@ -9,9 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/coveydb/covey/internal/errs"
 )
@@ -99,17 +101,25 @@ func (k *Keyring) Reseal(seed Seed, sealed, place []byte) ([]byte, bool, error) 
 
 // Reload reads the keyring's file again and reports whether its keys or its
 // primary key are others than before. On an error the keyring stays as it is.
-// A keyring that came from no file does not change.
+// A file in which another key has taken the id of one that the keyring holds is
+// errs.Invalid: what that key has sealed would not open. A keyring that came
+// from no file does not change.
 func (k *Keyring) Reload() (changed bool, err error) {
 	if k == nil || k.path == "" {
 		return false, nil
 	}
-	next, err := Load(k.path)
+	loaded, err := Load(k.path)
 	if err != nil {
 		return false, err
 	}
-	before := k.keys.Swap(next.keys.Load())
-	return before.print != k.keys.Load().print, nil
+	next, before := loaded.keys.Load(), k.keys.Load()
+	for id, hash := range next.hashes {
+		if old, there := before.hashes[id]; there && old != hash {
+			return false, errs.E(errs.Invalid, "keyring file %s: key %s is another than the one that is in use under this id", k.path, id)
+		}
+	}
+	k.keys.Store(next)
+	return before.primary != next.primary || !maps.Equal(before.hashes, next.hashes), nil
 }
 
 // Rotate adds a new key to the keyring file and makes it the primary one, and
@@ -145,6 +155,47 @@ func Promote(path, id string) error {
 	})
 }
 
+// Drop takes a key out of the keyring file: what is sealed with it, in backups
+// too, cannot be opened any more. The primary key is errs.Invalid, an id that is
+// not in the file errs.NotFound.
+func Drop(path, id string) error {
+	return edit(path, func(f *file) error {
+		n := len(f.Keys)
+		f.Keys = slices.DeleteFunc(f.Keys, func(k fileKey) bool { return k.ID == id })
+		switch {
+		case len(f.Keys) == n:
+			return errs.E(errs.NotFound, "keyring file %s has no key %q", path, id)
+		case f.Primary == id:
+			return errs.E(errs.Invalid, "key %s is the primary one of keyring file %s: promote another first", id, path)
+		}
+		return nil
+	})
+}
+
+// A KeyInfo tells of a key what may be shown.
+type KeyInfo struct {
+	ID      string
+	Created time.Time // zero if the file does not say
+	Primary bool
+}
+
+// Describe returns the keys of a keyring file in its order, which is that of
+// their making. Errors are those of Load.
+func Describe(path string) ([]KeyInfo, error) {
+	f, err := readFile(path)
+	if err == nil {
+		err = f.check(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]KeyInfo, 0, len(f.Keys))
+	for _, k := range f.Keys {
+		infos = append(infos, KeyInfo{ID: k.ID, Created: k.Created, Primary: k.ID == f.Primary})
+	}
+	return infos, nil
+}
+
 // add draws a key.
 func (f *file) add() (string, error) {
 	if len(f.Keys) >= maxKeys {
@@ -157,7 +208,7 @@ func (f *file) add() (string, error) {
 
 // drawKey draws a key and an id, which is long enough not to come twice.
 func drawKey() fileKey {
-	k := fileKey{Key: make([]byte, keySize)}
+	k := fileKey{Key: make([]byte, keySize), Created: time.Now().UTC().Truncate(time.Second)}
 	_, _ = rand.Read(k.Key) // documented never to return an error
 	var id [4]byte
 	_, _ = rand.Read(id[:])
@@ -168,9 +219,9 @@ func drawKey() fileKey {
 // edit changes a keyring file. A crash leaves the old or the new one. Two
 // edits at once do not lose a key: one of them is errs.Conflict.
 func edit(path string, change func(*file) error) error {
-	path, err := filepath.EvalSymlinks(path) // replace what a link points to, not the link
+	path, err := target(path)
 	if err != nil {
-		return errs.E(errs.NotFound, "keyring file: %w", err)
+		return err
 	}
 	next := path + ".new"
 	// It exists before the old file is read, so it is a lock too.
@@ -199,6 +250,15 @@ func edit(path string, change func(*file) error) error {
 		return fileError(errors.Join(err, os.Remove(next)))
 	}
 	return fileError(syncFolder(path))
+}
+
+// target is the file itself where path is a link: that is replaced, not the link.
+func target(path string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", errs.E(errs.NotFound, "keyring file %s does not exist", path)
+	}
+	return real, fileError(err)
 }
 
 // check refuses a file that Load would.

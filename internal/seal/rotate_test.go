@@ -2,11 +2,14 @@ package seal
 
 import (
 	"bytes"
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coveydb/covey/internal/errs"
 )
@@ -177,5 +180,88 @@ func TestSealFromASeed(t *testing.T) {
 	}
 	if changed, err := none.Reload(); changed || err != nil || none.Holds("a") || none.IDs() != nil {
 		t.Error("a keyring that is not there has something")
+	}
+}
+
+func TestDescribeThenDrop(t *testing.T) {
+	path, k := created(t)
+	old := k.Primary()
+	sealed, err := k.Seal([]byte("p"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := Rotate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	infos, err := Describe(path)
+	if err != nil || len(infos) != 2 || infos[0].ID != old || infos[0].Primary || infos[1].ID != next || !infos[1].Primary {
+		t.Errorf("%+v, %v", infos, err)
+	}
+	for _, i := range infos {
+		if age := time.Since(i.Created); age < 0 || age > time.Hour {
+			t.Errorf("key %s was made at %v", i.ID, i.Created)
+		}
+	}
+	if err := Drop(path, next); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "primary") {
+		t.Errorf("the primary key: %v", err)
+	}
+	if err := Drop(path, "none"); !errs.Is(err, errs.NotFound) {
+		t.Errorf("a key that is not there: %v", err)
+	}
+	if err := Drop(path, old); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := k.Reload(); !changed || err != nil || k.Holds(old) || k.Primary() != next {
+		t.Errorf("after the drop: %v, %v, keys %v", changed, err, k.IDs())
+	}
+	if _, err := k.Open(sealed, nil); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), old) {
+		t.Errorf("what the dropped key has sealed: %v", err)
+	}
+	if _, err := Describe(filepath.Join(t.TempDir(), "none")); !errs.Is(err, errs.NotFound) {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+// An older file says of no key when it was made.
+func TestAFileWithoutTimesOfCreation(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keyring.json")
+	text := `{"primary":"a","keys":[{"id":"a","key":"` + base64.StdEncoding.EncodeToString(make([]byte, keySize)) + `"}]}`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Add(path); err != nil {
+		t.Fatal(err)
+	}
+	infos, err := Describe(path)
+	if err != nil || len(infos) != 2 || !infos[0].Created.IsZero() || infos[1].Created.IsZero() {
+		t.Errorf("%+v, %v", infos, err)
+	}
+}
+
+func TestReloadRefusesAnotherKeyUnderTheSameID(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keyring.json")
+	write := func(fill byte) {
+		t.Helper()
+		key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{fill}, keySize))
+		if err := os.WriteFile(path, []byte(`{"primary":"a","keys":[{"id":"a","key":"`+key+`"}]}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(1)
+	k, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := k.Seal([]byte("p"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(2)
+	if changed, err := k.Reload(); changed || !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "key a is another") {
+		t.Errorf("reload: %v, %v", changed, err)
+	}
+	if p, err := k.Open(sealed, nil); err != nil || string(p) != "p" {
+		t.Errorf("after it: %q, %v", p, err)
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync/atomic"
 
 	"github.com/coveydb/covey/internal/errs"
@@ -24,8 +22,8 @@ const (
 )
 
 // A Keyring seals and opens secrets. Only Reload changes it. It is safe for
-// concurrent use. A nil *Keyring is a node without one: its methods that seal
-// or open return errs.Invalid with a text that says what to do.
+// concurrent use. A nil *Keyring is a node without one: to seal with it is
+// errs.Invalid and to open errs.Unavailable, with a text that says what to do.
 type Keyring struct {
 	path string // "" = none
 	keys atomic.Pointer[keys]
@@ -35,14 +33,15 @@ type Keyring struct {
 type keys struct {
 	primary string
 	aeads   map[string]cipher.AEAD
-	print   [sha256.Size]byte // of the ids and the keys
+	hashes  map[string][sha256.Size]byte // of the keys
 }
 
 func newKeyring(primary string, all map[string][]byte) (*Keyring, error) {
-	ring := &keys{primary: primary, aeads: make(map[string]cipher.AEAD, len(all))}
-	print := sha256.New()
-	for _, id := range append([]string{primary}, slices.Sorted(maps.Keys(all))...) {
-		block, err := aes.NewCipher(all[id])
+	ring := &keys{
+		primary: primary, aeads: make(map[string]cipher.AEAD, len(all)), hashes: make(map[string][sha256.Size]byte, len(all)),
+	}
+	for id, key := range all {
+		block, err := aes.NewCipher(key)
 		if err != nil {
 			return nil, errs.E(errs.Internal, "keyring: key %s: %w", id, err)
 		}
@@ -50,9 +49,8 @@ func newKeyring(primary string, all map[string][]byte) (*Keyring, error) {
 		if err != nil {
 			return nil, errs.E(errs.Internal, "keyring: key %s: %w", id, err)
 		}
-		_, _ = print.Write(append(append([]byte{byte(len(id))}, id...), all[id]...))
+		ring.hashes[id] = sha256.Sum256(key)
 	}
-	print.Sum(ring.print[:0])
 	k := &Keyring{}
 	k.keys.Store(ring)
 	return k, nil
@@ -82,11 +80,12 @@ func (ring *keys) seal(plain, place []byte, draw func(nonce, bound []byte)) []by
 }
 
 // Open decrypts what Seal returned for the same place. Bytes that were
-// changed, or moved from another place, are errs.Internal, and so is a key
-// that the keyring does not hold; the error names the key's id.
+// changed, or moved from another place, are errs.Internal. A key that the
+// keyring does not hold is errs.Unavailable, as another node may hold it, and
+// this one too once it has its file; the error names the key's id.
 func (k *Keyring) Open(sealed, place []byte) ([]byte, error) {
 	if k == nil {
-		return nil, errNoKeyring()
+		return nil, errs.E(errs.Unavailable, "this node has no keyring, so it cannot open secrets; start every node with the same --keyring-file")
 	}
 	id, rest, ok := parse(sealed)
 	if !ok {
@@ -94,7 +93,7 @@ func (k *Keyring) Open(sealed, place []byte) ([]byte, error) {
 	}
 	aead, ok := k.keys.Load().aeads[id]
 	if !ok {
-		return nil, errs.E(errs.Internal, "sealed with key %q, which the keyring does not hold; start every node with the same keyring file", id)
+		return nil, errs.E(errs.Unavailable, "the keyring of this node lacks the master key %s; give every node the same keyring file", id)
 	}
 	head := sealed[:len(sealed)-len(rest)]
 	plain, err := aead.Open(nil, rest[:nonceSize], rest[nonceSize:], bind(head, place))

@@ -92,7 +92,7 @@ func (b *Bucket) errToken(why string) error {
 func (b *Bucket) tokenTag(body []byte) ([]byte, error) {
 	key, err := b.c.Keyring.Open(b.policy.signing, signingPlace(b.id))
 	if err != nil {
-		return nil, errs.E(errs.Internal, "bucket %s: signing key does not open: %w", b.id, err)
+		return nil, errs.E(errs.KindOf(err), "bucket %s: signing key does not open: %w", b.id, err)
 	}
 	m := hmac.New(sha256.New, key)
 	head := make([]byte, 0, len(tokenDomain)+1+len(b.id)+len(b.policy.salt))

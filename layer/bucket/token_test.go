@@ -190,15 +190,15 @@ func TestSigningKeysNeedAKeyring(t *testing.T) {
 			t.Errorf("got %v, want an invalid that names the flag", err)
 		}
 	}
-	// Everything that needs no signing key still works, tokens are our fault.
+	// Everything that needs no signing key still works; tokens wait for a keyring.
 	if got := w.get(id, "secret", "k"); got != "[not found]" {
 		t.Errorf("with the secret key: %q", got)
 	}
-	if got := w.get(id, token, "k"); got != "[internal]" {
+	if got := w.get(id, token, "k"); got != "[unavailable]" {
 		t.Errorf("with a token: %q", got)
 	}
 	_, err := w.mint(id, "secret", Grant{Permissions: PermRead})
-	wantKind(t, err, errs.Internal)
+	wantKind(t, err, errs.Unavailable)
 }
 
 func second[T any](_ T, err error) error { return err }

@@ -201,7 +201,7 @@ func (s *Store) judgeKey(tx *kv.Tx, db string, c auth.Credential) (*accessRow, e
 		return nil, errs.E(errs.Unauthenticated, "the API key is wrong")
 	}
 	hash := sha256.Sum256([]byte(c.Value))
-	k, _, err := s.keys.get(tx, accessKey(db, hash[:]), decodeAccess)
+	k, _, err := s.keys.Get(tx, accessKey(db, hash[:]), decodeAccess)
 	if err != nil {
 		return nil, err
 	}

@@ -243,7 +243,7 @@ func (s *Store) database(tx *kv.Tx, name string) (*databaseRow, error) {
 	if !ValidDatabase(name) {
 		return nil, nil
 	}
-	d, _, err := s.databases.get(tx, databaseKey(name), decodeJSON[databaseRow])
+	d, _, err := s.databases.Get(tx, databaseKey(name), decodeJSON[databaseRow])
 	if err == nil && d == nil && name == DefaultDatabase {
 		return &databaseRow{}, nil
 	}
@@ -255,7 +255,7 @@ func (s *Store) setDatabase(tx *kv.Tx, name string, d *databaseRow) {
 }
 
 func (s *Store) cluster(tx *kv.Tx) (*clusterRow, error) {
-	c, _, err := s.clusters.get(tx, clusterKey(), decodeJSON[clusterRow])
+	c, _, err := s.clusters.Get(tx, clusterKey(), decodeJSON[clusterRow])
 	if err == nil && c == nil {
 		return &clusterRow{}, nil
 	}

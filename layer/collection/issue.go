@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -125,37 +126,16 @@ func parseLifetime(p []byte) (time.Duration, error) {
 // IssueJWT signs a token, and stores a refresh token that gives another one
 // like it. Only a full-access key may. It signs between two transactions.
 func (s *Store) IssueJWT(ctx context.Context, db *kv.DB, c Caller, r *TokenRequest) (IssuedToken, error) {
-	full := func(tx *kv.Tx) (*Session, error) {
+	return s.issue(ctx, db, func(tx *kv.Tx) (string, *TokenRequest, error) {
 		e, err := s.Enter(ctx, tx, c)
 		if err == nil && !e.full {
 			err = errs.E(errs.Forbidden, "only a full-access key may issue tokens")
 		}
-		return e, err
-	}
-	var p property
-	info, err := db.View(ctx, kv.Consistency{}, func(tx *kv.Tx) error {
-		e, err := full(tx)
 		if err != nil {
-			return err
+			return "", nil, err
 		}
-		p, err = readProperty(tx, e.db, r.Secret)
-		return err
-	})
-	if err != nil {
-		return IssuedToken{}, err
-	}
-	issued, err := s.sign(p, r, time.UnixMilli(info.Now))
-	if err != nil {
-		return IssuedToken{}, err
-	}
-	_, err = db.Update(ctx, func(tx *kv.Tx) error {
-		e, err := full(tx)
-		if err != nil {
-			return err
-		}
-		return storeRefresh(tx, e.db, p, issued.Refresh, r)
-	})
-	return issued, err
+		return e.db, r, nil
+	}, nil)
 }
 
 // RefreshJWT exchanges the refresh token in the body of POST /auth/token for
@@ -186,32 +166,53 @@ func (s *Store) RefreshJWT(ctx context.Context, db *kv.DB, c Caller, body []byte
 		r, err := decodeJSON[TokenRequest](rec.Value)
 		return e.db, r, err
 	}
-	var p property
-	var r *TokenRequest
-	info, err := db.View(ctx, kv.Consistency{}, func(tx *kv.Tx) (err error) {
-		var name string
-		if name, r, err = enter(tx); err == nil {
-			p, err = readProperty(tx, name, r.Secret)
-		}
-		return err
-	})
-	if err != nil {
-		return IssuedToken{}, err
-	}
-	issued, err := s.sign(p, r, time.UnixMilli(info.Now))
-	if err != nil {
-		return IssuedToken{}, err
-	}
-	_, err = db.Update(ctx, func(tx *kv.Tx) error {
-		name, r, err := enter(tx)
-		if err != nil {
-			return err
-		}
-		tx.Delete(refreshKey(name, hash[:]))
-		return storeRefresh(tx, name, p, issued.Refresh, r)
-	})
-	return issued, err
+	return s.issue(ctx, db, enter, func(tx *kv.Tx, name string) { tx.Delete(refreshKey(name, hash[:])) })
 }
+
+// signTries is how often a token is signed whose key changes meanwhile.
+const signTries = 3
+
+// issue signs the token that enter lets the caller have, and stores what
+// refreshes it together with what also does, which may be nil. When the key
+// that it was signed with is stored anew meanwhile, it begins again.
+func (s *Store) issue(
+	ctx context.Context, db *kv.DB, enter func(*kv.Tx) (string, *TokenRequest, error), also func(*kv.Tx, string),
+) (IssuedToken, error) {
+	for try := 1; ; try++ {
+		var p property
+		var r *TokenRequest
+		info, err := db.View(ctx, kv.Consistency{}, func(tx *kv.Tx) (err error) {
+			var name string
+			if name, r, err = enter(tx); err == nil {
+				p, err = readProperty(tx, name, r.Secret)
+			}
+			return err
+		})
+		if err != nil {
+			return IssuedToken{}, err
+		}
+		issued, err := s.sign(p, r, time.UnixMilli(info.Now))
+		if err != nil {
+			return IssuedToken{}, err
+		}
+		_, err = db.Update(ctx, func(tx *kv.Tx) error {
+			name, r, err := enter(tx)
+			if err != nil {
+				return err
+			}
+			if also != nil {
+				also(tx, name)
+			}
+			return storeRefresh(tx, name, p, issued.Refresh, r)
+		})
+		if !errors.Is(err, errKeyChanged) || try == signTries {
+			return issued, err
+		}
+	}
+}
+
+// errKeyChanged is a token whose key is another by the time it is stored.
+var errKeyChanged = errs.E(errs.Unavailable, "the property with the key of the token has just changed: try again")
 
 // storeRefresh stores a refresh token, if the key that the token was signed
 // with still is what it was.
@@ -221,7 +222,7 @@ func storeRefresh(tx *kv.Tx, db string, signed property, refresh string, r *Toke
 		return err
 	}
 	if p.database != signed.database || p.version != signed.version || p.name != signed.name {
-		return errs.E(errs.Unavailable, "the property %s has just changed: try again", r.Secret)
+		return errKeyChanged
 	}
 	hash := sha256.Sum256([]byte(refresh))
 	tx.Set(refreshKey(db, hash[:]), encodeJSON(r), refreshLifetime)
@@ -259,7 +260,7 @@ func readProperty(tx *kv.Tx, db, path string) (property, error) {
 func (s *Store) sign(p property, r *TokenRequest, at time.Time) (IssuedToken, error) {
 	plain, err := s.cfg.Keyring.Open(p.sealed, settingPlace(p.database, p.name))
 	if err != nil {
-		return IssuedToken{}, errs.E(errs.Internal, "database %s: %s does not open: %w", p.database, p.name, err)
+		return IssuedToken{}, errs.E(errs.KindOf(err), "database %s: %s does not open: %w", p.database, p.name, err)
 	}
 	if p.member != "" {
 		v := gjson.ParseBytes(plain).Get(p.member)

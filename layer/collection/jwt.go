@@ -139,7 +139,7 @@ func (s *Store) verifyKey(ctx context.Context, t *tokenSettings, token *jwt.Toke
 		}
 		secret, err := s.cfg.Keyring.Open(t.ClientSecret, settingPlace(t.database, SettingClientSecret))
 		if err != nil {
-			return nil, errs.E(errs.Internal, "database %s: %s does not open: %w", t.database, SettingClientSecret, err)
+			return nil, errs.E(errs.KindOf(err), "database %s: %s does not open: %w", t.database, SettingClientSecret, err)
 		}
 		return secret, nil
 	case jwt.SigningMethodRS256:

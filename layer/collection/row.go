@@ -3,10 +3,10 @@ package collection
 import (
 	"encoding/json"
 	"strings"
-	"sync"
 
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/kv/memo"
 	"github.com/coveydb/covey/layer/collection/query"
 )
 
@@ -75,48 +75,13 @@ type Roles struct {
 	Private                      bool // reads show only documents that the user created
 }
 
-// rows remembers decoded rows by their version, so that a request does not
-// decode what the last one did. Safe for concurrent use.
-type rows struct {
-	mu    sync.Mutex
-	known map[string]knownRow
-}
-
-type knownRow struct {
-	version uint64
-	row     *row
-}
-
-// maxRows bounds what is remembered.
-const maxRows = 10_000
+// rows remembers the rows of collections.
+type rows struct{ memo.Rows[row] }
 
 // get returns a collection's row as tx sees it, nil if there is none.
 func (r *rows) get(tx *kv.Tx, key []byte) (*row, error) {
-	rec, ok, err := tx.Get(key)
-	if err != nil || !ok {
-		return nil, err
-	}
-	if rec.Version != 0 { // 0: this transaction wrote it, and it may yet change
-		r.mu.Lock()
-		k, found := r.known[string(key)]
-		r.mu.Unlock()
-		if found && k.version == rec.Version {
-			return k.row, nil
-		}
-	}
-	decoded, err := decodeRow(rec.Value)
-	if err != nil {
-		return nil, err
-	}
-	if rec.Version != 0 {
-		r.mu.Lock()
-		if r.known == nil || len(r.known) >= maxRows {
-			r.known = make(map[string]knownRow)
-		}
-		r.known[string(key)] = knownRow{version: rec.Version, row: decoded}
-		r.mu.Unlock()
-	}
-	return decoded, nil
+	found, _, err := r.Get(tx, key, decodeRow)
+	return found, err
 }
 
 func decodeRow(p []byte) (*row, error) {

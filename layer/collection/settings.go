@@ -43,6 +43,7 @@ type jwtRow struct {
 	ClientID     string `json:"client_id,omitempty"`
 	ClientSecret []byte `json:"client_secret,omitempty"` // sealed
 	JWKS         string `json:"jwks,omitempty"`
+	Since        uint64 `json:"since,omitempty"` // version of the latest change that was one of meaning; 0 = that of the record
 }
 
 // A Setting is one setting as the operator may see it.
@@ -166,16 +167,20 @@ func (s *Store) setToken(tx *kv.Tx, c SettingChange) error {
 	case SettingJWKS:
 		changed.JWKS = c.value
 	}
+	changed.Since = 0
 	tx.Set(settingKey(c.database, jwtSetting), encodeJSON(changed), 0)
 	return nil
 }
 
-// tokenRow returns what tokens are verified with and its version, 0 when
-// nothing was ever set.
+// tokenRow returns what tokens are verified with and the version of its latest
+// change, 0 when nothing was ever set. Sealing anew is no change.
 func (s *Store) tokenRow(tx *kv.Tx, db string) (*jwtRow, uint64, error) {
-	row, version, err := s.tokens.get(tx, settingKey(db, jwtSetting), decodeJSON[jwtRow])
+	row, version, err := s.tokens.Get(tx, settingKey(db, jwtSetting), decodeJSON[jwtRow])
 	if err == nil && row == nil {
 		return &jwtRow{}, 0, nil
+	}
+	if err == nil && row.Since != 0 {
+		version = row.Since
 	}
 	return row, version, err
 }

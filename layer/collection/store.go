@@ -4,6 +4,7 @@ import (
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/internal/dial"
 	"github.com/coveydb/covey/internal/seal"
+	"github.com/coveydb/covey/kv/memo"
 )
 
 // Config is what an operator decides about the documents of all databases.
@@ -28,11 +29,11 @@ const DefaultDatabase = "default"
 type Store struct {
 	cfg       Config
 	rows      rows
-	clusters  memory[clusterRow]
-	databases memory[databaseRow]
-	keys      memory[accessRow]
-	tokens    memory[jwtRow]
-	hooks     memory[hookRow]
+	clusters  memo.Rows[clusterRow]
+	databases memo.Rows[databaseRow]
+	keys      memo.Rows[accessRow]
+	tokens    memo.Rows[jwtRow]
+	hooks     memo.Rows[hookRow]
 	catalogs  catalogs
 	issuers   *issuers
 	ids       *idSource

@@ -241,7 +241,7 @@ func (s *Store) changeHooks(tx *kv.Tx, db string, change func([]*hook) ([]*hook,
 // hooksOf returns the webhooks of a database. They are shared, and must not be
 // changed.
 func (s *Store) hooksOf(tx *kv.Tx, db string) ([]*hook, error) {
-	row, _, err := s.hooks.get(tx, hooksKey(db), decodeJSON[hookRow])
+	row, _, err := s.hooks.Get(tx, hooksKey(db), decodeJSON[hookRow])
 	if err != nil || row == nil {
 		return nil, err
 	}

@@ -145,13 +145,12 @@ func (e event) action() string {
 // An event without an organization is one of an account, the target.
 func (s *Session) audit(e event) error { return record(s.tx, s.actor(), e) }
 
-// actor is the session's user.
+// actor is the session's user, or the operator who acts for it.
 func (s *Session) actor() actor {
-	name := strings.TrimSpace(s.row.First + " " + s.row.Last)
-	if name == "" {
-		name = s.row.Username
+	if s.byOp {
+		return operator(s.ip)
 	}
-	return actor{User: s.user, Name: name, Email: s.row.Email, IP: s.ip}
+	return actor{User: s.user, Name: s.User().FullName(), Email: s.row.Email, IP: s.ip}
 }
 
 // record appends an event to its chain, as part of tx.

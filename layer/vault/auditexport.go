@@ -19,6 +19,20 @@ type AuditHead struct {
 	Hash   string `json:"hash"`   // of the last one; of an empty chain its root
 }
 
+// ParseAuditHead returns the head that somebody has noted, from its texts. A
+// chain that cannot be, a number below 1 and what is no hash are errs.Invalid.
+func ParseAuditHead(chain, number, hash string) (AuditHead, error) {
+	n, err := strconv.ParseUint(number, 10, 64)
+	switch _, ok := parseChain(chain); {
+	case !ok:
+		return AuditHead{}, errs.E(errs.Invalid, "%.40q is no chain: that is o or u and an id", chain)
+	case err != nil || n == 0:
+		return AuditHead{}, errs.E(errs.Invalid, "%.40q is no number of an entry", number)
+	}
+	_, err = parseHash(hash)
+	return AuditHead{chain, n, hash}, err
+}
+
 // MaxAuditPart bounds the entries that AuditPart returns at once.
 const MaxAuditPart = 1_000
 
@@ -74,7 +88,7 @@ type AuditFormat string
 
 // The formats.
 const (
-	AuditJSONL AuditFormat = "jsonl" // a line with the heads, then one for each entry
+	AuditJSONL AuditFormat = "jsonl" // a line with the heads, or several, then one for each entry
 	AuditCSV   AuditFormat = "csv"   // the names of the columns, rows with the heads, then one for each entry
 )
 
@@ -86,34 +100,56 @@ type AuditWriter struct {
 	csv *csv.Writer // nil: lines of JSON
 }
 
-// auditHeader is the first line of an export in JSON.
+// auditHeader is the first line of an export in JSON, and those after it that
+// have the heads of more chains.
 type auditHeader struct {
 	Heads []AuditHead `json:"audit_heads"`
 }
 
+// headsOfLine bounds the heads in one line of JSON, so that an export of any
+// number of chains has lines that can be read one by one.
+const headsOfLine = 100
+
 // NewAuditWriter begins an export. An unknown format is errs.Invalid.
 func NewAuditWriter(w io.Writer, f AuditFormat, heads []AuditHead) (*AuditWriter, error) {
+	a := &AuditWriter{w: w}
 	switch f {
 	case AuditJSONL:
-		line, err := plainJSON(auditHeader{heads})
-		if err != nil {
-			return nil, err
-		}
-		_, err = w.Write(append(line, '\n'))
-		return &AuditWriter{w: w}, err
 	case AuditCSV:
-		a := &AuditWriter{w: w, csv: csv.NewWriter(w)}
+		a.csv = csv.NewWriter(w)
 		if err := a.csv.Write(auditColumns[:]); err != nil {
 			return nil, err
 		}
-		for _, h := range heads {
-			if err := a.csv.Write(h.row()); err != nil {
-				return nil, err
-			}
-		}
-		return a, a.Flush()
+	default:
+		return nil, errs.E(errs.Invalid, "Invalid format. Supported formats: jsonl, csv")
 	}
-	return nil, errs.E(errs.Invalid, "Invalid format. Supported formats: jsonl, csv")
+	for { // one line at least: by the first the format is known
+		n := min(len(heads), headsOfLine)
+		if err := a.heads(heads[:n]); err != nil {
+			return nil, err
+		}
+		if heads = heads[n:]; len(heads) == 0 {
+			return a, a.Flush()
+		}
+	}
+}
+
+// heads writes some heads, headsOfLine at most. They belong before all entries.
+func (a *AuditWriter) heads(heads []AuditHead) error {
+	if a.csv == nil {
+		line, err := plainJSON(auditHeader{append([]AuditHead{}, heads...)}) // a list, also when it is empty
+		if err != nil {
+			return err
+		}
+		_, err = a.w.Write(append(line, '\n'))
+		return err
+	}
+	for _, h := range heads {
+		if err := a.csv.Write(h.row()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Write writes entries. They may be buffered until Flush.

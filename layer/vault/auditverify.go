@@ -59,7 +59,10 @@ const maxAuditLine = 1 << 20
 // export: the chains must have grown from them. The error is that of reading,
 // or errs.Invalid for what is no export.
 func VerifyAudit(r io.Reader, known ...AuditHead) (*AuditReport, error) {
-	v := &verifier{chains: map[string]*verified{}, heads: map[string]AuditHead{}, known: known}
+	v := &verifier{chains: map[string]*verified{}, heads: map[string]AuditHead{}, known: map[string][]AuditHead{}}
+	for _, k := range known {
+		v.known[k.Chain] = append(v.known[k.Chain], k)
+	}
 	in := bufio.NewReaderSize(r, 1<<16)
 	first, err := in.Peek(1)
 	switch {
@@ -75,9 +78,7 @@ func VerifyAudit(r io.Reader, known ...AuditHead) (*AuditReport, error) {
 	if err != nil && !errors.Is(err, errManyFaults) {
 		return nil, err
 	}
-	if err == nil {
-		v.finish()
-	}
+	v.finish(err == nil)
 	report := &AuditReport{Entries: v.entries, Faults: v.faults[:min(len(v.faults), MaxAuditFaults)]}
 	for _, name := range slices.Sorted(maps.Keys(v.chains)) {
 		c := v.chains[name]
@@ -92,8 +93,9 @@ var errManyFaults = errors.New("more faults than a report has")
 type verifier struct {
 	chains  map[string]*verified
 	heads   map[string]AuditHead // that the export names
-	known   []AuditHead
+	known   map[string][]AuditHead
 	entries int
+	gaps    int // that were left, also those that were filled
 	faults  []AuditFault
 }
 
@@ -121,32 +123,11 @@ func (v *verifier) readJSON(r io.Reader) error {
 	lines.Buffer(nil, maxAuditLine)
 	for n := 1; lines.Scan(); n++ {
 		line := lines.Bytes()
-		if n == 1 {
-			var h auditHeader
-			if err := json.Unmarshal(line, &h); err != nil || h.Heads == nil {
-				return errs.E(errs.Invalid, "this is no export of an audit log: its first line does not have the heads of chains")
-			}
-			again, err := plainJSON(h)
-			if err != nil {
-				return err
-			}
-			if !bytes.Equal(again, line) {
-				if err := v.fault(AuditFault{Line: n, What: "edited"}); err != nil {
-					return err
-				}
-			}
-			for _, head := range h.Heads {
-				v.heads[head.Chain] = head
-			}
-			continue
+		read := v.readEntry
+		if n == 1 || v.entries == 0 && bytes.HasPrefix(line, []byte(`{"audit_heads":`)) {
+			read = v.readHeads
 		}
-		var e AuditEntry
-		same := json.Unmarshal(line, &e) == nil
-		if same {
-			again, err := e.line()
-			same = err == nil && bytes.Equal(again, line)
-		}
-		if err := v.entry(n, &e, same); err != nil {
+		if err := read(n, line); err != nil {
 			return err
 		}
 	}
@@ -154,6 +135,53 @@ func (v *verifier) readJSON(r io.Reader) error {
 		return errs.E(errs.Invalid, "this is no export of an audit log: a line is longer than %d bytes", maxAuditLine)
 	}
 	return lines.Err()
+}
+
+func (v *verifier) readHeads(n int, line []byte) error {
+	var h auditHeader
+	if err := json.Unmarshal(line, &h); err != nil || h.Heads == nil {
+		if n > 1 {
+			return v.readEntry(n, line)
+		}
+		return errs.E(errs.Invalid, "this is no export of an audit log: its first line does not have the heads of chains")
+	}
+	again, err := plainJSON(h)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(again, line) {
+		if err := v.fault(AuditFault{Line: n, What: "edited"}); err != nil {
+			return err
+		}
+	}
+	for _, head := range h.Heads {
+		if err := v.head(n, head); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *verifier) readEntry(n int, line []byte) error {
+	var e AuditEntry
+	same := json.Unmarshal(line, &e) == nil
+	if same {
+		again, err := e.line()
+		same = err == nil && bytes.Equal(again, line)
+	}
+	return v.entry(n, &e, same)
+}
+
+// head takes a head that the export names.
+func (v *verifier) head(line int, h AuditHead) error {
+	if _, ok := parseChain(h.Chain); !ok {
+		return v.fault(AuditFault{Line: line, What: "edited: this names the end of no chain"})
+	}
+	if _, ok := v.heads[h.Chain]; ok {
+		return v.fault(AuditFault{line, h.Chain, h.Number, "added: the end of this chain is named before"})
+	}
+	v.heads[h.Chain] = h
+	return nil
 }
 
 // readCSV reads the rows of an export as CSV.
@@ -180,7 +208,9 @@ func (v *verifier) readCSV(r io.Reader) error {
 		line, _ := rows.FieldPos(0)
 		e := entryOf(row)
 		if head := (AuditHead{e.Chain, e.Number, e.Hash}); slices.Equal(head.row(), row) {
-			v.heads[head.Chain] = head
+			if err := v.head(line, head); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := v.entry(line, &e, slices.Equal(e.row(), row)); err != nil {
@@ -193,11 +223,15 @@ func (v *verifier) readCSV(r io.Reader) error {
 // as an export writes it.
 func (v *verifier) entry(line int, e *AuditEntry, same bool) error {
 	v.entries++
-	if !same || e.Chain == "" || e.Number == 0 {
+	_, named := parseChain(e.Chain)
+	if !named {
+		e.Chain = "" // it may be any text, of any length
+	}
+	if !same || !named || e.Number == 0 {
 		if err := v.fault(AuditFault{line, e.Chain, e.Number, "edited: this is not how it was written"}); err != nil {
 			return err
 		}
-		if e.Chain == "" || e.Number == 0 {
+		if !named || e.Number == 0 {
 			return nil
 		}
 	}
@@ -205,6 +239,11 @@ func (v *verifier) entry(line int, e *AuditEntry, same bool) error {
 	if c == nil {
 		c = &verified{hash: root(e.Chain)}
 		v.chains[e.Chain] = c
+		if _, ok := v.heads[e.Chain]; !ok {
+			if err := v.fault(AuditFault{line, e.Chain, 0, "the export does not name the end of this chain"}); err != nil {
+				return err
+			}
+		}
 	}
 	if e.Number <= c.number {
 		what := "there is another entry of this number before"
@@ -217,6 +256,7 @@ func (v *verifier) entry(line int, e *AuditEntry, same bool) error {
 	follows := e.Number == c.number+1
 	if !follows {
 		c.gaps = append(c.gaps, gap{c.number + 1, e.Number - 1})
+		v.gaps++
 	}
 	want, err := e.link(c.hash)
 	c.number, c.hash = e.Number, hash
@@ -226,13 +266,16 @@ func (v *verifier) entry(line int, e *AuditEntry, same bool) error {
 			return err
 		}
 	}
+	if v.gaps > MaxAuditFaults { // each is a fault, or that something is reordered
+		return errManyFaults
+	}
 	return v.compare(line, AuditHead{e.Chain, e.Number, e.Hash})
 }
 
 // compare compares an entry with what is known of it.
 func (v *verifier) compare(line int, at AuditHead) error {
-	for _, k := range v.known {
-		if k.Chain == at.Chain && k.Number == at.Number && k.Hash != at.Hash {
+	for _, k := range v.known[at.Chain] {
+		if k.Number == at.Number && k.Hash != at.Hash {
 			return v.fault(AuditFault{line, at.Chain, at.Number, "another history: its hash is not the one that was noted"})
 		}
 	}
@@ -258,22 +301,25 @@ func (c *verified) fill(number uint64) bool {
 	return false
 }
 
-// finish looks for what is missing when all has been read.
-func (v *verifier) finish() {
+// finish looks for what is missing between what has been read, and if that is
+// all, at the ends.
+func (v *verifier) finish(all bool) {
 	for _, name := range slices.Sorted(maps.Keys(v.chains)) {
 		for _, g := range v.chains[name].gaps {
-			v.faults = append(v.faults, AuditFault{Chain: name, Number: g.from, What: missing(g)})
+			v.faults = append(v.faults, AuditFault{Chain: name, Number: g.from, What: "removed: " + missing(g)})
 		}
-		if _, ok := v.heads[name]; !ok {
-			v.faults = append(v.faults, AuditFault{Chain: name, What: "the export does not name the end of this chain"})
-		}
+	}
+	if !all {
+		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.heads)) {
 		v.end(v.heads[name])
 	}
-	for _, k := range v.known {
-		if c := v.chains[k.Chain]; k.Number > 0 && (c == nil || c.number < k.Number) {
-			v.faults = append(v.faults, AuditFault{Chain: k.Chain, Number: k.Number, What: "cut off: it was noted and is not there"})
+	for _, name := range slices.Sorted(maps.Keys(v.known)) {
+		for _, k := range v.known[name] {
+			if c := v.chains[name]; k.Number > 0 && (c == nil || c.number < k.Number) {
+				v.faults = append(v.faults, AuditFault{Chain: name, Number: k.Number, What: "cut off: it was noted and is not there"})
+			}
 		}
 	}
 }
@@ -297,7 +343,7 @@ func (v *verifier) end(head AuditHead) {
 
 func missing(g gap) string {
 	if g.from == g.to {
-		return "removed: it is not there"
+		return "it is not there"
 	}
-	return fmt.Sprintf("removed: entries %d to %d are not there", g.from, g.to)
+	return fmt.Sprintf("entries %d to %d are not there", g.from, g.to)
 }

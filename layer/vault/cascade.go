@@ -1,21 +1,32 @@
 package vault
 
 import (
+	"bytes"
+
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/tuple"
 	"github.com/coveydb/covey/kv"
 )
 
 // maxCascade bounds how many projects, environments, variables and members one
-// deletion takes along: a command has room for 100,000 ops, and a transaction
-// should not read for long.
+// deletion takes along: each is up to four ops and four reads, of which a
+// command has room for 100,000, and a transaction should not read for long.
 const maxCascade = 20_000
 
-// cascade deletes things with all that is in them, in one transaction. What is
-// reachable by a number of its own is deleted one by one; the rest by spans.
+// cascade deletes things with all that is in them, in one transaction. They are
+// deleted one by one, since a command has room for a thousand spans only, and
+// when all has been read: a scan has to sort what was written before it.
 type cascade struct {
 	tx    *kv.Tx
 	taken int
+	keys  [][]byte // to be deleted
+}
+
+// delete deletes what was gathered, at the end.
+func (c *cascade) delete() {
+	for _, k := range c.keys {
+		c.tx.Delete(k)
+	}
 }
 
 // take counts n things more.
@@ -42,15 +53,12 @@ func (c *cascade) organization(id uint64) error {
 		if err := c.project(p); err != nil {
 			return err
 		}
+		c.gather(byIDs(projectsByte, id, p))
 	}
 	for _, u := range users {
-		c.tx.Delete(byIDs(memberOfByte, u, id))
+		c.gather(byIDs(membershipByte, id, u), byIDs(memberOfByte, u, id))
 	}
-	c.tx.Delete(byID(organizationByte, id))
-	c.span(byID(membershipByte, id))
-	c.span(byID(projectsByte, id))
-	c.tx.Delete(countKey(countMembers, id))
-	c.tx.Delete(countKey(countProjects, id))
+	c.gather(byID(organizationByte, id), countKey(countMembers, id), countKey(countProjects, id))
 	return nil
 }
 
@@ -67,11 +75,12 @@ func (c *cascade) project(id uint64) error {
 		if err := c.environment(e); err != nil {
 			return err
 		}
+		c.gather(byIDs(environmentsByte, id, e))
 	}
-	c.tx.Delete(byID(projectByte, id))
-	c.span(byID(environmentsByte, id))
-	c.span(byID(nameByte, id))
-	c.tx.Delete(countKey(countEnvironments, id))
+	if err := c.scan(byID(nameByte, id), nil); err != nil {
+		return err
+	}
+	c.gather(byID(projectByte, id), countKey(countEnvironments, id))
 	return nil
 }
 
@@ -85,21 +94,37 @@ func (c *cascade) environment(id uint64) error {
 	if err := c.take(1 + n); err != nil { // before their values are read
 		return err
 	}
-	lo, hi := tuple.Span(byID(variableByte, id))
+	err = c.scan(byID(variableByte, id), func(value []byte) error {
+		var row variableRow
+		if err := row.decode(value); err != nil {
+			return err
+		}
+		c.gather(byID(variableIDByte, row.ID))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	c.gather(byID(environmentByte, id), countKey(countVariables, id))
+	return nil
+}
+
+func (c *cascade) gather(keys ...[]byte) { c.keys = append(c.keys, keys...) }
+
+// scan gathers what has a prefix and calls also, if it is not nil, with each
+// value.
+func (c *cascade) scan(prefix []byte, also func(value []byte) error) error {
+	lo, hi := tuple.Span(prefix)
 	for rec, err := range c.tx.Scan(lo, hi) {
 		if err != nil {
 			return err
 		}
-		row, err := decode[variableRow](rec.Value)
-		if err != nil {
-			return err
+		if also != nil {
+			if err := also(rec.Value); err != nil {
+				return err
+			}
 		}
-		c.tx.Delete(byID(variableIDByte, row.ID))
+		c.gather(bytes.Clone(rec.Key))
 	}
-	c.tx.Delete(byID(environmentByte, id))
-	c.tx.DeleteSpan(lo, hi)
-	c.tx.Delete(countKey(countVariables, id))
 	return nil
 }
-
-func (c *cascade) span(prefix []byte) { c.tx.DeleteSpan(tuple.Span(prefix)) }

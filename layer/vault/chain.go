@@ -58,6 +58,16 @@ const (
 
 func (c chain) String() string { return string(c.kind) + strconv.FormatUint(c.id, 10) }
 
+// parseChain reads what String writes.
+func parseChain(name string) (chain, bool) {
+	if len(name) < 2 || name[0] != organizationChain && name[0] != accountChain {
+		return chain{}, false
+	}
+	id, err := strconv.ParseUint(name[1:], 10, 64)
+	c := chain{name[0], id}
+	return c, err == nil && c.String() == name
+}
+
 // root is the hash before a chain's first entry. It is the chain's own, so
 // that the entries of one do not verify as those of another.
 func root(chain string) [sha256.Size]byte { return sha256.Sum256([]byte("covey audit chain " + chain)) }

@@ -20,7 +20,8 @@
 // # Audit
 //
 // What is to be recorded is recorded in the transaction that does it. The
-// entries of an organization are a hash chain, which only grows.
+// entries of an organization are a hash chain, which only grows, so all its
+// changes exclude each other: a Recorder takes those of a node in turns.
 //
 // Everything is a function over a transaction (kv.Tx); nothing in one draws
 // randomness, looks at a clock or hashes a password.

@@ -27,12 +27,7 @@ type EnvironmentFields struct {
 }
 
 func (e EnvironmentFields) apply(f FieldErrors, row *environmentRow) {
-	switch {
-	case e.Name != nil:
-		row.Name = checkEnvironmentName(f, *e.Name)
-	case e.Whole:
-		f.Add("name", textRequired)
-	}
+	checkGiven(f, e.Name, e.Whole, &row.Name, checkEnvironmentName)
 	if e.Project == nil && e.Whole {
 		f.Add("project", textRequired)
 	}
@@ -68,7 +63,7 @@ func (s *Session) Environments(filter EnvironmentFilter, p Paging) (Page[Environ
 	}
 	if filter.Type != "" {
 		ids, err = keep(ids, func(id uint64) (bool, error) {
-			row, err := readRow[environmentRow](s.tx, byID(environmentByte, id))
+			row, err := recall(&s.store.rows.environments, s.tx, byID(environmentByte, id))
 			return row != nil && row.Type == filter.Type, err
 		})
 		if err != nil {
@@ -155,15 +150,17 @@ func (s *Session) CreateEnvironment(fields EnvironmentFields) (Environment, erro
 	fields.apply(f, row)
 	at := &place{environment: row}
 	if fields.Project != nil {
+		var err error
 		row.Project = *fields.Project
-		if err := s.within(f, at, CreateEnvironment); err != nil {
+		at.project, at.organization, err = s.project(row.Project, CreateEnvironment)
+		if err := f.unknown("project", row.Project, err); err != nil {
 			return Environment{}, err
 		}
 	}
 	if err := f.Err(); err != nil {
 		return Environment{}, err
 	}
-	if err := s.roomForEnvironment(row.Project); err != nil {
+	if err := s.room(countEnvironments, row.Project, 1); err != nil {
 		return Environment{}, err
 	}
 	id, err := nextID(s.tx, "environment")
@@ -184,26 +181,6 @@ func (s *Session) CreateEnvironment(fields EnvironmentFields) (Environment, erro
 		return Environment{}, err
 	}
 	return s.showEnvironment(at)
-}
-
-// within opens the project that a body names. One that is not there, or not for
-// the caller, is what is wrong with the field.
-func (s *Session) within(f FieldErrors, at *place, a Action) (err error) {
-	id := at.environment.Project
-	at.project, at.organization, err = s.project(id, a)
-	if errs.Is(err, errs.NotFound) {
-		f.Add("project", textUnknown(id))
-		return nil
-	}
-	return err
-}
-
-func (s *Session) roomForEnvironment(project uint64) error {
-	n, err := readCount(s.tx, countEnvironments, project)
-	if err == nil && n >= MaxEnvironments {
-		err = FieldErrors{"non_field_errors": {"Project has reached the maximum number of environments."}}
-	}
-	return err
 }
 
 // claimName gives a name in a project to an environment.
@@ -230,7 +207,8 @@ func (s *Session) UpdateEnvironment(id uint64, fields EnvironmentFields) (Enviro
 	f, row, before := FieldErrors{}, at.environment, at.environment.Name
 	fields.apply(f, row)
 	if fields.Project != nil && *fields.Project != row.Project {
-		if err := s.refuseMove(f, *fields.Project); err != nil {
+		_, _, err := s.project(*fields.Project, ReadOrganization)
+		if err := f.immovable("project", *fields.Project, err, "An environment cannot be moved to another project."); err != nil {
 			return Environment{}, err
 		}
 	}
@@ -251,21 +229,6 @@ func (s *Session) UpdateEnvironment(id uint64, fields EnvironmentFields) (Enviro
 	return s.showEnvironment(at)
 }
 
-// refuseMove says what is wrong with another project, without telling whether
-// one is there that is not for the caller.
-func (s *Session) refuseMove(f FieldErrors, project uint64) error {
-	_, _, err := s.project(project, ReadOrganization)
-	switch {
-	case errs.Is(err, errs.NotFound):
-		f.Add("project", textUnknown(project))
-	case err != nil:
-		return err
-	default:
-		f.Add("project", "An environment cannot be moved to another project.")
-	}
-	return nil
-}
-
 // DeleteEnvironment removes an environment with its variables, at once. One
 // that holds more than maxCascade things is errs.TooLarge.
 func (s *Session) DeleteEnvironment(id uint64) error {
@@ -277,6 +240,7 @@ func (s *Session) DeleteEnvironment(id uint64) error {
 	if err := c.environment(id); err != nil {
 		return err
 	}
+	c.delete()
 	row := at.environment
 	s.tx.Delete(byIDs(environmentsByte, row.Project, id))
 	s.tx.Delete(byIDText(nameByte, row.Project, row.Name))
@@ -294,6 +258,13 @@ func (s *Session) auditEnvironment(v verb, at *place, before string) error {
 	return s.audit(event{at.project.Organization, v, targetEnvironment, at.environmentID, told})
 }
 
+// Allowed returns the error that an action on an environment would begin with:
+// nil if the caller may do it.
+func (s *Session) Allowed(environment uint64, a Action) error {
+	_, err := s.environment(environment, a)
+	return err
+}
+
 // place is an environment with what it is in. The rows are the caller's to
 // change.
 type place struct {
@@ -305,7 +276,7 @@ type place struct {
 
 // environment opens an environment for an action, as organization does.
 func (s *Session) environment(id uint64, a Action) (*place, error) {
-	row, err := readRow[environmentRow](s.tx, byID(environmentByte, id))
+	row, err := recall(&s.store.rows.environments, s.tx, byID(environmentByte, id))
 	if err != nil {
 		return nil, err
 	}

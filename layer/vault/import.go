@@ -35,6 +35,12 @@ func ReadImport(f Format, text string) (*Content, error) {
 	return &Content{Format: f, read: *read}, nil
 }
 
+// Failed returns the lines that were left out, and how many there are; it lists
+// at most the first 1,000 of them. Import says the same.
+func (c *Content) Failed() ([]FailedLine, int) {
+	return c.read.failed, len(c.read.failed) + c.read.more
+}
+
 // ImportResult is what an import did.
 type ImportResult struct {
 	Imported    int // variables that are new
@@ -68,7 +74,7 @@ func (s *Session) Import(environment uint64, c *Content, overwrite bool) (Import
 		return ImportResult{}, conflicts
 	}
 	created := len(rows) - len(conflicts)
-	if err := s.roomForVariables(at, created); err != nil {
+	if err := s.room(countVariables, environment, created); err != nil {
 		return ImportResult{}, err
 	}
 	id, err := takeIDs(s.tx, "variable", created)
@@ -106,7 +112,7 @@ func (s *Session) variablesOf(at *place, pairs []pair) ([]*variableRow, Conflict
 	rows := make([]*variableRow, len(pairs))
 	var there Conflicts
 	for i, p := range pairs {
-		row, err := readRow[variableRow](s.tx, byIDText(variableByte, at.environmentID, p.key))
+		row, err := readVariable(s.tx, byIDText(variableByte, at.environmentID, p.key))
 		if err != nil {
 			return nil, nil, err
 		}

@@ -22,7 +22,6 @@ import "github.com/coveydb/covey/internal/tuple"
 //	'v' 'c' string(what) uint(owner)   -> how many there are, a counter
 //	'v' 'a' chain uint(number)         -> audit entry
 //	'v' 'h' chain                      -> head of a chain
-//	'v' 'r'                            -> progress of the latest re-wrapping
 //
 // A chain is a byte, o or u, and the id of the organization or user.
 const (
@@ -45,7 +44,6 @@ const (
 	countByte        = 'c'
 	auditByte        = 'a'
 	headByte         = 'h'
-	rewrapByte       = 'r'
 )
 
 // key begins a key of a kind, in a slice of its own with room for n more bytes.

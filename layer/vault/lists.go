@@ -163,6 +163,26 @@ func readCount(tx *kv.Tx, what string, owner uint64) (int, error) {
 	return int(n), err
 }
 
+// limits are how many an owner may have of what is counted, and what is said
+// to those who would have more.
+var limits = map[string]struct {
+	most int
+	text string
+}{
+	countProjects:     {MaxProjects, "Organization has reached the maximum number of projects."},
+	countEnvironments: {MaxEnvironments, "Project has reached the maximum number of environments."},
+	countVariables:    {MaxVariables, "Environment has reached the maximum number of variables."},
+}
+
+// room returns FieldErrors if an owner may not have n more.
+func (s *Session) room(what string, owner uint64, n int) error {
+	has, err := readCount(s.tx, what, owner)
+	if err == nil && has+n > limits[what].most {
+		err = FieldErrors{"non_field_errors": {limits[what].text}}
+	}
+	return err
+}
+
 // contains reports whether one of the texts has a part, whatever the case. The
 // part is in lower case.
 func contains(part string, texts ...string) bool {

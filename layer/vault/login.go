@@ -169,25 +169,3 @@ func (s *Session) ChangePassword(c Candidate, p NewPassword) (string, error) {
 	s.row = row
 	return token, s.audit(event{Verb: verbUpdate, Target: targetUser, ID: s.user, Details: details{"password_changed": true}})
 }
-
-// SetActive is the operator's way to disable an account, which revokes its
-// token, and to enable it again. The user is named by e-mail address; none is errs.NotFound.
-func (s *Store) SetActive(tx *kv.Tx, email string, active bool, who Client) (User, error) {
-	id, row, err := s.userByEmail(tx, strings.ToLower(strings.TrimSpace(email)))
-	if err != nil {
-		return User{}, err
-	}
-	if row == nil {
-		return User{}, errs.E(errs.NotFound, "user %s: not found", email)
-	}
-	if row.Disabled == !active {
-		return row.show(id), nil
-	}
-	row.Disabled = !active
-	if !active {
-		takeToken(tx, row)
-	}
-	s.putUser(tx, id, row)
-	return row.show(id), record(tx, actor{User: id, Name: "operator", IP: who.IP},
-		event{Verb: verbUpdate, Target: targetUser, ID: id, Details: details{"is_active": active}})
-}

@@ -38,8 +38,8 @@ type MemberList struct {
 	Whole        bool // the caller may know LastLogin and Active
 }
 
-// Members lists the members of an organization. Being looked at is recorded by
-// the caller, with RecordMembersView.
+// Members lists the members of an organization. That they were looked at is
+// among the Readings.
 func (s *Session) Members(organization uint64) (MemberList, error) {
 	o, role, err := s.organization(organization, ListMembers)
 	if err != nil {
@@ -67,15 +67,10 @@ func (s *Session) Members(organization uint64) (MemberList, error) {
 		list.Members = append(list.Members, shown)
 	}
 	slices.SortStableFunc(list.Members, func(a, b Member) int { return cmp.Compare(a.Joined, b.Joined) })
-	return list, nil
-}
-
-// RecordMembersView records that the caller has listed the members of an
-// organization. It writes, so it needs an Update.
-func (s *Session) RecordMembersView(organization uint64, list MemberList) error {
-	return s.audit(event{organization, verbView, targetMembership, organization, details{
-		"organization_name": list.Organization, "member_count": len(list.Members),
+	s.reads(event{organization, verbView, targetMembership, organization, details{
+		"organization_name": o.Name, "member_count": len(list.Members),
 	}})
+	return list, nil
 }
 
 func (s *Session) showMember(user uint64, m *membershipRow) (Member, error) {
@@ -205,8 +200,9 @@ func (s *Session) member(organization uint64, id string) (uint64, *membershipRow
 }
 
 // Nobody can take away its own role or membership, and who takes away another's
-// is an admin. So the last admin stays one: of two admins who remove each other
-// at once the second finds, in the transaction, that it is none any more.
+// is an admin. So the last admin stays one, and there is no text for it: of two
+// admins who remove each other at once the second finds, in the transaction,
+// that it is no member any more (errs.NotFound), or no admin (errs.Forbidden).
 
 // ChangeRole gives another role to the member that user names, the text of an
 // id; changed is false if the member has that role already.

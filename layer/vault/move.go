@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"bytes"
+
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/tuple"
 )
@@ -19,7 +21,7 @@ type move struct {
 // organizations, and seals its values with the data key of where it goes. One
 // that holds too much for one transaction is errs.TooLarge.
 func (s *Session) moveProject(id uint64, m move) error {
-	if err := s.roomForProject(m.to); err != nil {
+	if err := s.room(countProjects, m.to, 1); err != nil {
 		return err
 	}
 	s.tx.Delete(byIDs(projectsByte, m.from, id))
@@ -31,6 +33,7 @@ func (s *Session) moveProject(id uint64, m move) error {
 		return err
 	}
 	left, size := maxCascade, 0
+	var sealed []sealedAnew // stored at the end: a scan has to sort what was written before it
 	for _, e := range environments {
 		n, err := readCount(s.tx, countVariables, e)
 		if err != nil {
@@ -39,54 +42,60 @@ func (s *Session) moveProject(id uint64, m move) error {
 		if left -= n; left < 0 {
 			return errTooMuchToMove()
 		}
-		moved, err := s.sealAnew(e, m, maxMoved-size)
+		more, n, err := s.sealAnew(e, m, maxMoved-size)
 		if err != nil {
 			return err
 		}
-		size += moved
+		sealed, size = append(sealed, more...), size+n
+	}
+	for _, v := range sealed {
+		s.tx.Set(v.key, v.row, 0)
 	}
 	return nil
 }
 
+// sealedAnew is a variable as it is to be stored.
+type sealedAnew struct{ key, row []byte }
+
 // sealAnew seals the values of an environment for another organization and
 // returns how many bytes that is; more than limit are errs.TooLarge.
-func (s *Session) sealAnew(environment uint64, m move, limit int) (size int, err error) {
-	e, err := readRow[environmentRow](s.tx, byID(environmentByte, environment))
+func (s *Session) sealAnew(environment uint64, m move, limit int) (anew []sealedAnew, size int, err error) {
+	e, err := recall(&s.store.rows.environments, s.tx, byID(environmentByte, environment))
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	if e == nil {
-		return 0, errs.E(errs.Internal, "environment %d is in a list but not there", environment)
+		return nil, 0, errs.E(errs.Internal, "environment %d is in a list but not there", environment)
 	}
 	prefix := byID(variableByte, environment)
 	lo, hi := tuple.Span(prefix)
 	for rec, err := range s.tx.Scan(lo, hi) {
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 		if size += len(rec.Value); size > limit {
-			return 0, errTooMuchToMove()
+			return nil, 0, errTooMuchToMove()
 		}
 		k, _, err := tuple.String(rec.Key[len(prefix):])
 		if err != nil {
-			return 0, damaged(err)
+			return nil, 0, damaged(err)
 		}
-		row, err := decode[variableRow](rec.Value)
-		if err != nil {
-			return 0, err
+		var row variableRow
+		if err := row.decode(rec.Value); err != nil {
+			return nil, 0, err
 		}
 		plain, err := s.openValue(m.fromRow, e, k, row.Value)
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 		row.Value, err = s.sealValue(m.targetRow, e, k, plain)
 		clear(plain)
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
-		s.tx.Set(rec.Key, encode(row), 0)
+		anew = append(anew, sealedAnew{bytes.Clone(rec.Key), row.encode()})
 	}
-	return size, nil
+	return anew, size, nil
 }
 
 func errTooMuchToMove() error {

@@ -52,6 +52,7 @@ const (
 	textBlank    = "This field may not be blank."
 	textControl  = "Control characters are not allowed."
 	textNUL      = "Null characters are not allowed."
+	textNotText  = "Not a valid string."
 )
 
 // textTooLong is the text for a field of more than n characters.
@@ -67,10 +68,24 @@ func textTooShort(n int) string {
 // textChoice is the text for a value that is none of the choices.
 func textChoice(value string) string { return fmt.Sprintf("%q is not a valid choice.", value) }
 
-// textUnknown is the text for an id in a body that is not there, or not for
-// the caller.
-func textUnknown(id uint64) string {
-	return fmt.Sprintf("Invalid pk %q - object does not exist.", fmt.Sprint(id))
+// unknown takes the error of opening what a body names by its id. That it is
+// not there, or not for the caller, is what is wrong with the field.
+func (f FieldErrors) unknown(field string, id uint64, err error) error {
+	if errs.Is(err, errs.NotFound) {
+		f.Add(field, fmt.Sprintf("Invalid pk %q - object does not exist.", fmt.Sprint(id)))
+		return nil
+	}
+	return err
+}
+
+// immovable says what is wrong with a body that names another owner than
+// something has; err is that of opening it. It tells nothing about owners that
+// are not for the caller.
+func (f FieldErrors) immovable(field string, id uint64, err error, text string) error {
+	if err == nil {
+		f.Add(field, text)
+	}
+	return f.unknown(field, id, err)
 }
 
 // Bounds of texts, in characters.
@@ -86,52 +101,46 @@ var (
 	environmentNames = regexp.MustCompile(`^[a-zA-Z0-9\-_]+$`)
 )
 
-// checkOrganizationName returns a name as it is stored.
+// checkName returns a name as it is stored, of something that what names: at
+// least minName and at most most characters. Otherwise text tells what passes.
+func checkName(f FieldErrors, what, name string, most int, passes func(string) bool, text string) string {
+	name = strings.TrimSpace(name)
+	switch n := utf8.RuneCountInString(name); {
+	case n == 0:
+		f.Add("name", textBlank)
+	case n < minName:
+		f.Add("name", what+" name must be at least 2 characters long.")
+	case n > most:
+		f.Add("name", textTooLong(most))
+	case !passes(name):
+		f.Add("name", text)
+	}
+	return name
+}
+
 func checkOrganizationName(f FieldErrors, name string) string {
-	name = strings.TrimSpace(name)
-	switch n := utf8.RuneCountInString(name); {
-	case n == 0:
-		f.Add("name", textBlank)
-	case n < minName:
-		f.Add("name", "Organization name must be at least 2 characters long.")
-	case n > maxName:
-		f.Add("name", textTooLong(maxName))
-	case strings.ContainsFunc(name, unprintable):
-		f.Add("name", textControl)
-	}
-	return name
+	return checkName(f, "Organization", name, maxName, func(s string) bool { return !strings.ContainsFunc(s, unprintable) }, textControl)
 }
 
-// checkProjectName returns a name as it is stored.
 func checkProjectName(f FieldErrors, name string) string {
-	name = strings.TrimSpace(name)
-	switch n := utf8.RuneCountInString(name); {
-	case n == 0:
-		f.Add("name", textBlank)
-	case n < minName:
-		f.Add("name", "Project name must be at least 2 characters long.")
-	case n > maxName:
-		f.Add("name", textTooLong(maxName))
-	case !projectNames.MatchString(name):
-		f.Add("name", "Project name can only contain letters, numbers, spaces, hyphens, underscores, and dots.")
-	}
-	return name
+	return checkName(f, "Project", name, maxName, projectNames.MatchString,
+		"Project name can only contain letters, numbers, spaces, hyphens, underscores, and dots.")
 }
 
-// checkEnvironmentName returns a name as it is stored: in lower case.
 func checkEnvironmentName(f FieldErrors, name string) string {
-	name = strings.TrimSpace(name)
-	switch n := utf8.RuneCountInString(name); {
-	case n == 0:
-		f.Add("name", textBlank)
-	case n < minName:
-		f.Add("name", "Environment name must be at least 2 characters long.")
-	case n > maxEnvironmentName:
-		f.Add("name", textTooLong(maxEnvironmentName))
-	case !environmentNames.MatchString(name):
-		f.Add("name", "Environment name can only contain letters, numbers, hyphens, and underscores.")
+	return strings.ToLower(checkName(f, "Environment", name, maxEnvironmentName, environmentNames.MatchString,
+		"Environment name can only contain letters, numbers, hyphens, and underscores."))
+}
+
+// checkGiven is check for a name that a request may have; whole tells that it
+// must have it.
+func checkGiven(f FieldErrors, name *string, whole bool, stored *string, check func(FieldErrors, string) string) {
+	switch {
+	case name != nil:
+		*stored = check(f, *name)
+	case whole:
+		f.Add("name", textRequired)
 	}
-	return strings.ToLower(name)
 }
 
 // EnvironmentTypes are the types that an environment can have; the first one is
@@ -155,6 +164,8 @@ func checkEnvironmentType(f FieldErrors, t string) {
 func checkDescription(f FieldErrors, d *string) {
 	switch {
 	case d == nil:
+	case !utf8.ValidString(*d):
+		f.Add("description", textNotText)
 	case utf8.RuneCountInString(*d) > maxDescription:
 		f.Add("description", textTooLong(maxDescription))
 	case strings.ContainsRune(*d, 0):
@@ -162,8 +173,9 @@ func checkDescription(f FieldErrors, d *string) {
 	}
 }
 
-// unprintable reports whether r could break a line or steer a terminal. Also
-// what is no UTF-8 is: it would be stored as something else.
+// unprintable reports whether r could break a line, steer a terminal or show
+// what follows in another order. Also what is no UTF-8 is: it would be stored
+// as something else.
 func unprintable(r rune) bool {
-	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError
 }

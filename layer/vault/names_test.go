@@ -39,6 +39,24 @@ func TestTypeOfEnvironmentIsNotRepeatedWhenLong(t *testing.T) {
 	}
 }
 
+func TestTextsThatAreNotWhatTheySeem(t *testing.T) {
+	for _, name := range []string{"a\nb", "a\x1b[2Jb", "a\u2028b", "a\u202egnp", "\u2066ab", "a\xffb", "a\x00b"} {
+		f := FieldErrors{}
+		checkOrganizationName(f, name)
+		if diff := cmp.Diff(FieldErrors{"name": {textControl}}, f); diff != "" {
+			t.Errorf("%q: %s", name, diff)
+		}
+	}
+	f := FieldErrors{}
+	if checkOrganizationName(f, "Café 東京 \u200dמשרד"); len(f) > 0 {
+		t.Errorf("letters of other scripts: %v", f)
+	}
+	f, bad := FieldErrors{}, "a\xff"
+	if checkDescription(f, &bad); cmp.Diff(FieldErrors{"description": {textNotText}}, f) != "" {
+		t.Errorf("a description that is not UTF-8: %v", f)
+	}
+}
+
 // A name that passes is short, has nothing that breaks a line, and is stored
 // as it would be again.
 func FuzzNames(f *testing.F) {

@@ -43,12 +43,7 @@ type OrganizationFields struct {
 
 func (o OrganizationFields) apply(row *organizationRow) error {
 	f := FieldErrors{}
-	switch {
-	case o.Name != nil:
-		row.Name = checkOrganizationName(f, *o.Name)
-	case o.Whole:
-		f.Add("name", textRequired)
-	}
+	checkGiven(f, o.Name, o.Whole, &row.Name, checkOrganizationName)
 	o.Description.set(f, &row.Description)
 	return f.Err()
 }
@@ -130,7 +125,7 @@ func (s *Session) checkOwnNames(name string, but uint64) error {
 		return FieldErrors{"non_field_errors": {"You have reached the maximum number of organizations."}}
 	}
 	for _, id := range ids {
-		row, err := readRow[organizationRow](s.tx, byID(organizationByte, id))
+		row, err := recall(&s.store.rows.organizations, s.tx, byID(organizationByte, id))
 		if err != nil {
 			return err
 		}
@@ -180,6 +175,7 @@ func (s *Session) DeleteOrganization(id uint64) error {
 	if err := c.organization(id); err != nil {
 		return err
 	}
+	c.delete()
 	return s.audit(event{id, verbDelete, targetOrganization, id, details{"name": row.Name}})
 }
 
@@ -194,7 +190,7 @@ func (s *Session) organization(id uint64, a Action) (*organizationRow, Role, err
 	if role == "" {
 		return nil, "", errNotFound()
 	}
-	row, err := readRow[organizationRow](s.tx, byID(organizationByte, id))
+	row, err := recall(&s.store.rows.organizations, s.tx, byID(organizationByte, id))
 	if err != nil {
 		return nil, "", err
 	}
@@ -209,7 +205,7 @@ func (s *Session) organization(id uint64, a Action) (*organizationRow, Role, err
 
 // role returns what the caller is in an organization, "" for no member.
 func (s *Session) role(organization uint64) (Role, error) {
-	m, err := readRow[membershipRow](s.tx, byIDs(membershipByte, organization, s.user))
+	m, err := recall(&s.store.rows.memberships, s.tx, byIDs(membershipByte, organization, s.user))
 	if err != nil || m == nil {
 		return "", err
 	}

@@ -2,8 +2,6 @@ package vault
 
 import (
 	"strings"
-
-	"github.com/coveydb/covey/internal/errs"
 )
 
 // Project is a project as a member of its organization sees it.
@@ -29,12 +27,7 @@ type ProjectFields struct {
 }
 
 func (p ProjectFields) apply(f FieldErrors, row *projectRow) {
-	switch {
-	case p.Name != nil:
-		row.Name = checkProjectName(f, *p.Name)
-	case p.Whole:
-		f.Add("name", textRequired)
-	}
+	checkGiven(f, p.Name, p.Whole, &row.Name, checkProjectName)
 	if p.Organization == nil && p.Whole {
 		f.Add("organization", textRequired)
 	}
@@ -59,7 +52,7 @@ func (s *Session) Projects(filter ProjectFilter, p Paging) (Page[Project], error
 	}
 	if part := strings.ToLower(filter.Search); part != "" {
 		ids, err = keep(ids, func(id uint64) (bool, error) {
-			row, err := readRow[projectRow](s.tx, byID(projectByte, id))
+			row, err := recall(&s.store.rows.projects, s.tx, byID(projectByte, id))
 			if err != nil || row == nil {
 				return false, err
 			}
@@ -125,14 +118,15 @@ func (s *Session) CreateProject(fields ProjectFields) (Project, error) {
 	if fields.Organization != nil {
 		var err error
 		row.Organization = *fields.Organization
-		if o, err = s.named(f, row.Organization, CreateProject); err != nil {
+		o, _, err = s.organization(row.Organization, CreateProject)
+		if err := f.unknown("organization", row.Organization, err); err != nil {
 			return Project{}, err
 		}
 	}
 	if err := f.Err(); err != nil {
 		return Project{}, err
 	}
-	if err := s.roomForProject(row.Organization); err != nil {
+	if err := s.room(countProjects, row.Organization, 1); err != nil {
 		return Project{}, err
 	}
 	id, err := nextID(s.tx, "project")
@@ -149,25 +143,6 @@ func (s *Session) CreateProject(fields ProjectFields) (Project, error) {
 	return s.showProject(id, row, o)
 }
 
-// named opens the organization that a body names. One that is not there, or not
-// for the caller, is what is wrong with the field.
-func (s *Session) named(f FieldErrors, organization uint64, a Action) (*organizationRow, error) {
-	o, _, err := s.organization(organization, a)
-	if errs.Is(err, errs.NotFound) {
-		f.Add("organization", textUnknown(organization))
-		return nil, nil
-	}
-	return o, err
-}
-
-func (s *Session) roomForProject(organization uint64) error {
-	n, err := readCount(s.tx, countProjects, organization)
-	if err == nil && n >= MaxProjects {
-		err = FieldErrors{"non_field_errors": {"Organization has reached the maximum number of projects."}}
-	}
-	return err
-}
-
 // UpdateProject changes what fields has. Another organization moves the
 // project, with its values sealed anew: for that the caller's role must allow
 // it to update projects here and to create them there.
@@ -180,7 +155,8 @@ func (s *Session) UpdateProject(id uint64, fields ProjectFields) (Project, error
 	fields.apply(f, row)
 	if fields.Organization != nil && *fields.Organization != row.Organization {
 		row.Organization = *fields.Organization
-		if to, err = s.named(f, row.Organization, CreateProject); err != nil {
+		to, _, err = s.organization(row.Organization, CreateProject)
+		if err := f.unknown("organization", row.Organization, err); err != nil {
 			return Project{}, err
 		}
 	}
@@ -220,6 +196,7 @@ func (s *Session) DeleteProject(id uint64) error {
 	if err := c.project(id); err != nil {
 		return err
 	}
+	c.delete()
 	s.tx.Delete(byIDs(projectsByte, row.Organization, id))
 	addCount(s.tx, countProjects, row.Organization, -1)
 	told := details{"name": row.Name, "organization": o.Name}
@@ -229,7 +206,7 @@ func (s *Session) DeleteProject(id uint64) error {
 // project opens a project for an action, as organization does. The row is the
 // caller's to change.
 func (s *Session) project(id uint64, a Action) (*projectRow, *organizationRow, error) {
-	row, err := readRow[projectRow](s.tx, byID(projectByte, id))
+	row, err := recall(&s.store.rows.projects, s.tx, byID(projectByte, id))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -245,11 +222,11 @@ func (s *Session) project(id uint64, a Action) (*projectRow, *organizationRow, e
 
 // creatorName is the name of who made something, "" without names.
 func (s *Session) creatorName(user uint64) (string, error) {
-	u, err := readRow[userRow](s.tx, byID(userByte, user))
+	u, err := s.store.userByID(s.tx, user)
 	if err != nil || u == nil {
 		return "", err
 	}
-	return strings.TrimSpace(u.First + " " + u.Last), nil
+	return u.names(), nil
 }
 
 // keep returns the ids that pass.

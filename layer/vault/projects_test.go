@@ -180,7 +180,7 @@ func TestValuesAreBoundToTheirOrganization(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		row, err := readRow[variableRow](s.tx, byIDText(variableByte, o.environment, "KEY"))
+		row, err := readVariable(s.tx, byIDText(variableByte, o.environment, "KEY"))
 		if err != nil {
 			return err
 		}

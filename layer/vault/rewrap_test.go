@@ -2,35 +2,15 @@ package vault
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 
-	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/seal"
 	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/kv/sealed"
 )
 
-func (w *world) rewrapping() (r *Rewrap) {
-	w.t.Helper()
-	if _, err := w.DB.View(w.t.Context(), kv.Consistency{}, func(tx *kv.Tx) (err error) {
-		r, err = w.s.Rewrapping(tx)
-		return err
-	}); err != nil {
-		w.t.Fatal(err)
-	}
-	return r
-}
-
-func (w *world) startRewrap() {
-	w.t.Helper()
-	if _, err := w.DB.Update(w.t.Context(), func(tx *kv.Tx) error {
-		_, err := w.s.StartRewrap(tx)
-		return err
-	}); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-func TestRewrapMovesEverythingToTheNewKey(t *testing.T) {
+func TestDataKeysAndTokensAreSealedAnew(t *testing.T) {
 	path, ring := newRing(t)
 	old := ring.Primary()
 	w := newWorld(t, func(c *Config) { c.Keyring = ring })
@@ -39,83 +19,74 @@ func TestRewrapMovesEverythingToTheNewKey(t *testing.T) {
 	project := w.project(u.ID, org, "Web")
 	env := w.environment(u.ID, project, "production")
 	w.variable(u.ID, env, "KEY", "secret value")
-	for i := range rewrapBatch + 5 { // more than a batch
+	for i := range 70 { // more than a batch
 		w.organization(w.user(fmt.Sprintf("user%d", i)), fmt.Sprintf("Org %d", i))
 	}
-	step := func() bool {
+	in := &sealed.Inventory{Keyring: ring, Rows: w.s.Sealed()}
+	tallies := func() (all []sealed.Tally) {
 		t.Helper()
-		r := &Rewrapper{DB: w.DB, Store: w.s} // a new one each time, as after a change of leader
-		more, err := r.Step(t.Context())
-		if err != nil {
+		if _, err := w.DB.View(t.Context(), kv.Consistency{}, func(tx *kv.Tx) (err error) {
+			all, err = in.Count(t.Context(), tx)
+			return err
+		}); err != nil {
 			t.Fatal(err)
 		}
-		return more
+		return all
 	}
-	if step() || w.rewrapping() != nil {
-		t.Error("there was something to do before anybody asked")
+	if got, want := fmt.Sprint(tallies()), fmt.Sprintf("[{KeyNest data keys %s 72} {KeyNest tokens %s 1}]", old, old); got != want {
+		t.Errorf("before: %s, want %s", got, want)
 	}
-	id, err := seal.Rotate(path)
+	next, err := seal.Rotate(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ring.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	w.startRewrap()
-	steps := 1
-	for w.ConflictNext(1); step(); w.ConflictNext(1) {
+	if _, err := w.DB.Update(t.Context(), func(tx *kv.Tx) error {
+		_, err := in.Start(tx, 73)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r := &sealed.Rewrapper{DB: w.DB, Inventory: in, Log: slog.New(slog.DiscardHandler)}
+	for steps := 1; ; steps++ {
+		w.ConflictNext(1)
+		more, err := r.Step(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 		if got := w.value(u.ID, env, "KEY"); got != "secret value" {
 			t.Fatalf("after %d batches the value is %q", steps, got)
 		}
-		steps++
+		if !more {
+			break
+		}
 	}
-	r := w.rewrapping()
-	orgs, users := int64(rewrapBatch+7), int64(rewrapBatch+6)
-	if r.Finished == 0 || r.Primary != id || r.Seen != orgs+users || r.Changed != orgs+1 || steps < 4 {
-		t.Errorf("after %d steps: %+v, want %d organizations and %d users seen", steps, r, orgs, users)
-	}
-	if step() {
-		t.Error("there is more to do after the end")
+	if got, want := fmt.Sprint(tallies()), fmt.Sprintf("[{KeyNest data keys %s 72} {KeyNest tokens %s 1}]", next, next); got != want {
+		t.Errorf("after: %s, want %s", got, want)
 	}
 	// A keyring with the new key alone opens all of it.
-	alone := onlyKey(t, path, old)
-	w.s = New(Config{Keyring: alone})
+	w.s = New(Config{Keyring: onlyKey(t, path, old)})
 	if got := w.value(u.ID, env, "KEY"); got != "secret value" {
 		t.Errorf("without the old key the value is %q", got)
 	}
 	if again, err := w.login("ann@example.com", goodPassword); err != nil || again != token {
 		t.Errorf("without the old key login gives %q, %v", again, err)
 	}
-	w.startRewrap()
-	for step() {
-	}
-	if r := w.rewrapping(); r.Changed != 0 || r.Finished == 0 {
-		t.Errorf("the second time: %+v", r)
-	}
 }
 
-func TestRewrapOnANodeWithTheOldKeyringWaits(t *testing.T) {
-	path, ring := newRing(t)
-	old, err := seal.Load(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := newWorld(t, func(c *Config) { c.Keyring = ring })
-	w.register("ann")
-	if _, err := seal.Rotate(path); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ring.Reload(); err != nil {
-		t.Fatal(err)
-	}
-	w.startRewrap()
-	for _, ring := range []*seal.Keyring{old, nil} {
-		r := &Rewrapper{DB: w.DB, Store: New(Config{Keyring: ring})}
-		if more, err := r.Step(t.Context()); more || !errs.Is(err, errs.Unavailable) {
-			t.Errorf("got %v, %v", more, err)
+// A row that cannot be read is an error, not a thing that is passed over.
+func TestDamagedRowsAreFaults(t *testing.T) {
+	_, ring := newRing(t)
+	for _, rows := range New(Config{Keyring: ring}).Sealed() {
+		for name, rec := range map[string]kv.Record{
+			"key":   {Key: append([]byte(nil), rows.Lo...), Value: []byte(`{}`)},
+			"value": {Key: byID(rows.Lo[1], 1), Value: []byte(`{`)},
+		} {
+			if row, err := rows.Each(rec, func(sealed.Thing) bool { return true }); err == nil || row != nil {
+				t.Errorf("%s, a damaged %s: %q, %v", rows.Name, name, row, err)
+			}
 		}
-	}
-	if r := w.rewrapping(); r.Seen != 0 || r.Finished != 0 {
-		t.Errorf("progress %+v", r)
 	}
 }

@@ -1,12 +1,21 @@
 package vault
 
 import (
+	"encoding/binary"
 	"encoding/json"
 
 	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/kv/memo"
 )
 
-// Rows are JSON. Times are unix seconds, as the wire shows them.
+// Rows are JSON, but for variables. Times are unix seconds, as the wire shows
+// them.
+//
+// A later release may add fields: a row that lacks one reads as before, and a
+// field that is not known here is passed over. It is lost, though, when an
+// older node writes the row; what must not be lost belongs in a row of its own
+// or may only be used when all nodes know it. What a field means never changes.
 
 // userRow is an account.
 type userRow struct {
@@ -67,13 +76,75 @@ type environmentRow struct {
 	UID         []byte  `json:"uid"` // random; values are bound to it
 }
 
-// variableRow is a variable with its sealed value.
+// variableRow is a variable with its sealed value. It is stored in a form of
+// its own, because a list reads thousands of them.
 type variableRow struct {
-	ID      uint64 `json:"id"`
-	Value   []byte `json:"value"` // sealed; also an empty one is
-	Created int64  `json:"created"`
-	Updated int64  `json:"updated"`
-	Creator uint64 `json:"creator"`
+	ID      uint64
+	Created int64
+	Updated int64
+	Creator uint64
+	Value   []byte // sealed; also an empty one is
+}
+
+// variableFormat1 begins the stored form of a variable: the id, the times and
+// the creator as uvarints, and the sealed value up to the end. A later release
+// that adds something takes another first byte.
+const variableFormat1 = 1
+
+func (v *variableRow) encode() []byte {
+	p := append(make([]byte, 0, 1+4*binary.MaxVarintLen64+len(v.Value)), variableFormat1)
+	for _, n := range [...]uint64{v.ID, uint64(v.Created), uint64(v.Updated), v.Creator} {
+		p = binary.AppendUvarint(p, n)
+	}
+	return append(p, v.Value...)
+}
+
+// decode reads what encode wrote. The value is a part of p.
+func (v *variableRow) decode(p []byte) error {
+	if len(p) == 0 || p[0] != variableFormat1 {
+		return errs.E(errs.Internal, "the row of a variable is damaged or of a newer format")
+	}
+	p = p[1:]
+	var head [4]uint64
+	for i := range head {
+		n, size := binary.Uvarint(p)
+		if size <= 0 {
+			return errs.E(errs.Internal, "the row of a variable is damaged")
+		}
+		head[i], p = n, p[size:]
+	}
+	*v = variableRow{ID: head[0], Created: int64(head[1]), Updated: int64(head[2]), Creator: head[3], Value: p}
+	return nil
+}
+
+// readVariable returns the variable under key, and nil if there is none.
+func readVariable(tx *kv.Tx, key []byte) (*variableRow, error) {
+	rec, ok, err := tx.Get(key)
+	if err != nil || !ok {
+		return nil, err
+	}
+	row := new(variableRow)
+	return row, row.decode(rec.Value)
+}
+
+// remembered is the rows that most requests read.
+type remembered struct {
+	users         memo.Rows[userRow]
+	organizations memo.Rows[organizationRow]
+	memberships   memo.Rows[membershipRow]
+	projects      memo.Rows[projectRow]
+	environments  memo.Rows[environmentRow]
+}
+
+// recall is readRow by way of what is remembered. The row is the caller's to
+// change, but what its slices and pointers lead to is not.
+func recall[T any](rows *memo.Rows[T], tx *kv.Tx, key []byte) (*T, error) {
+	shared, _, err := rows.Get(tx, key, decode)
+	if err != nil || shared == nil {
+		return nil, err
+	}
+	row := *shared
+	return &row, nil
 }
 
 func encode(row any) []byte {

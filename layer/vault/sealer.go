@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -127,5 +128,9 @@ func bind(head, place []byte) []byte {
 // valuePlace is what a value is bound to. The ids before the key have a fixed
 // length, so no two places read the same.
 func valuePlace(o *organizationRow, e *environmentRow, key string) []byte {
-	return fmt.Appendf(nil, "vault/value/%x/%x/%s", o.UID, e.UID, key)
+	const head = "vault/value/"
+	p := make([]byte, 0, len(head)+2*len(o.UID)+2*len(e.UID)+len(key)+2)
+	p = append(hex.AppendEncode(append(p, head...), o.UID), '/')
+	p = append(hex.AppendEncode(p, e.UID), '/')
+	return append(p, key...)
 }

@@ -113,12 +113,26 @@ func (s *Session) random() ([]byte, error) {
 	return s.draw.bytes("random", s.drawn), nil
 }
 
+// openKey is a data key of an organization, by the bytes that it is wrapped in.
+type openKey struct {
+	wrapped *byte
+	aead    cipher.AEAD
+}
+
 // aead returns the data key of an organization that has this id.
-func (s *Store) aead(o *organizationRow, id uint32) (cipher.AEAD, error) {
+func (s *Session) aead(o *organizationRow, id uint32) (cipher.AEAD, error) {
 	for _, k := range o.Keys {
-		if k.ID == id {
-			return s.unwrap(k.Wrapped, dataKeyPlace(o.UID, id))
+		if k.ID != id || len(k.Wrapped) == 0 {
+			continue
 		}
+		if s.last.wrapped == &k.Wrapped[0] {
+			return s.last.aead, nil
+		}
+		aead, err := s.store.unwrap(k.Wrapped, dataKeyPlace(o.UID, id))
+		if err == nil {
+			s.last = openKey{&k.Wrapped[0], aead}
+		}
+		return aead, err
 	}
 	return nil, errs.E(errs.Internal, "a value is sealed with data key %d, which its organization does not have", id)
 }
@@ -149,7 +163,7 @@ func (s *Session) sealValue(o *organizationRow, e *environmentRow, key string, v
 		return nil, errs.E(errs.Internal, "an organization has no data key")
 	}
 	id := o.Keys[len(o.Keys)-1].ID
-	aead, err := s.store.aead(o, id)
+	aead, err := s.aead(o, id)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +178,7 @@ func (s *Session) openValue(o *organizationRow, e *environmentRow, key string, s
 	if err != nil {
 		return nil, err
 	}
-	aead, err := s.store.aead(o, id)
+	aead, err := s.aead(o, id)
 	if err != nil {
 		return nil, err
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/coveydb/covey/internal/seal"
 )
 
-// sealed is an organization with a data key, and a session that seals.
-func sealed(t *testing.T, ring *seal.Keyring) (*Session, *organizationRow) {
+// sealing is an organization with a data key, and a session that seals.
+func sealing(t *testing.T, ring *seal.Keyring) (*Session, *organizationRow) {
 	t.Helper()
 	s := &Session{store: New(Config{Keyring: ring}), draw: NewDraw()}
 	o := &organizationRow{UID: bytes.Repeat([]byte{1}, uidSize)}
@@ -39,8 +39,8 @@ func newRing(t *testing.T) (string, *seal.Keyring) {
 
 func TestValuesOpenInTheirPlaceOnly(t *testing.T) {
 	_, ring := newRing(t)
-	s, o := sealed(t, ring)
-	_, other := sealed(t, ring)
+	s, o := sealing(t, ring)
+	_, other := sealing(t, ring)
 	other.UID[0] = 2
 	e, elsewhere := &environmentRow{UID: make([]byte, uidSize)}, &environmentRow{UID: bytes.Repeat([]byte{9}, uidSize)}
 	rapid.Check(t, func(t *rapid.T) {
@@ -77,7 +77,7 @@ func TestValuesOpenInTheirPlaceOnly(t *testing.T) {
 // between with another nonce.
 func TestNoncesOfTwoRuns(t *testing.T) {
 	_, ring := newRing(t)
-	s, o := sealed(t, ring)
+	s, o := sealing(t, ring)
 	e := &environmentRow{UID: make([]byte, uidSize)}
 	run := func(draw Draw, key, value string) []byte {
 		t.Helper()
@@ -107,7 +107,7 @@ func TestNoncesOfTwoRuns(t *testing.T) {
 
 func TestOldDataKeysStillOpen(t *testing.T) {
 	_, ring := newRing(t)
-	s, o := sealed(t, ring)
+	s, o := sealing(t, ring)
 	e := &environmentRow{UID: make([]byte, uidSize)}
 	p, err := s.sealValue(o, e, "K", []byte("v"))
 	if err != nil {
@@ -147,7 +147,7 @@ func TestANodeThatLacksTheMasterKey(t *testing.T) {
 	if _, err := ring.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	s, o := sealed(t, ring)
+	s, o := sealing(t, ring)
 	e := &environmentRow{UID: make([]byte, uidSize)}
 	p, err := s.sealValue(o, e, "K", []byte("v"))
 	if err != nil {

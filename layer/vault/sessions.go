@@ -23,10 +23,12 @@ type Session struct {
 	user  uint64
 	row   *userRow // the user's, not to be changed
 	ip    string
+	byOp  bool // it is the cluster's operator who acts, for the user
 	draw  Draw
 	drawn uint64 // how many random values were made up
 
 	readings []Reading // see Readings
+	last     openKey   // the data key that was last used
 }
 
 // tokenSize is that of a token in bytes; its text has twice as many digits.

@@ -15,6 +15,7 @@ type Config struct {
 // remembers of rows and keys. Safe for concurrent use.
 type Store struct {
 	cfg       Config
+	rows      remembered
 	dataKeys  unwrapped
 	passwords *seal.Passwords
 }

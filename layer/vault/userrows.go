@@ -18,13 +18,10 @@ func decodeID(p []byte) (uint64, error) {
 	return id, nil
 }
 
-// userByID returns the row of a user, nil if there is none.
+// userByID returns the row of a user, which is the caller's, nil if there is
+// none.
 func (s *Store) userByID(tx *kv.Tx, id uint64) (*userRow, error) {
-	rec, ok, err := tx.Get(byID(userByte, id))
-	if err != nil || !ok {
-		return nil, err
-	}
-	return decode[userRow](rec.Value)
+	return recall(&s.rows.users, tx, byID(userByte, id))
 }
 
 // userByEmail returns the user who has an e-mail address, in lower case; 0 and nil if

@@ -33,6 +33,9 @@ func (u User) FullName() string {
 // Names is the user's first and last name, "" if there is neither.
 func (u User) Names() string { return strings.TrimSpace(u.First + " " + u.Last) }
 
+// names is User.Names.
+func (r *userRow) names() string { return r.show(0).Names() }
+
 // show returns the user whose row this is.
 func (r *userRow) show(id uint64) User {
 	return User{
@@ -138,10 +141,29 @@ func checkPersonal(f FieldErrors, field, name string) string {
 // e-mail address or a username that is taken is errs.Exists with FieldErrors
 // inside; closed registration is errs.Forbidden; without the master key it is
 // errs.Unavailable.
+//
+// It all comes to be in one commit. A registration has no identity to be tried
+// under again (see Request.OnceID): one whose outcome is errs.Unknown is simply
+// tried again, and errs.Exists then says that the account is there, whole; its
+// owner gets the token by a login.
 func (s *Store) Register(tx *kv.Tx, n Newcomer, who Client) (*Session, Organization, string, error) {
-	if s.cfg.ClosedRegistration {
-		return nil, Organization{}, "", errs.E(errs.Forbidden, "Registration is closed.")
+	if err := s.MayRegister(); err != nil {
+		return nil, Organization{}, "", err
 	}
+	return s.enroll(tx, n, who, false)
+}
+
+// MayRegister is errs.Forbidden where registration is closed. Ask it before
+// Prepare, which costs more.
+func (s *Store) MayRegister() error {
+	if s.cfg.ClosedRegistration {
+		return errs.E(errs.Forbidden, "Registration is closed.")
+	}
+	return nil
+}
+
+// enroll makes the account of a registration, or one that the operator makes.
+func (s *Store) enroll(tx *kv.Tx, n Newcomer, who Client, byOp bool) (*Session, Organization, string, error) {
 	if err := checkFree(tx, n.row); err != nil {
 		return nil, Organization{}, "", err
 	}
@@ -151,6 +173,7 @@ func (s *Store) Register(tx *kv.Tx, n Newcomer, who Client) (*Session, Organizat
 	}
 	row := n.row
 	e := s.session(tx, id, &row, who)
+	e.byOp = byOp
 	row.Joined = e.now()
 	if row.UID, err = e.newUID(); err != nil {
 		return nil, Organization{}, "", err
@@ -167,7 +190,7 @@ func (s *Store) Register(tx *kv.Tx, n Newcomer, who Client) (*Session, Organizat
 		return nil, Organization{}, "", err
 	}
 	err = e.audit(event{Verb: verbCreate, Target: targetUser, ID: id,
-		Details: details{"registration": true, "organization_created": org.ID}})
+		Details: details{"registration": !byOp, "organization_created": org.ID}})
 	return e, org, token, err
 }
 

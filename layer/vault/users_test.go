@@ -200,6 +200,41 @@ func TestRegistrationIsChecked(t *testing.T) {
 	}
 }
 
+// Somebody whose answer was lost registers again, and is told that the account
+// is there; it is whole, and there once.
+func TestRegistrationThatIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.LoseNext(1)
+	if _, _, err := w.tryRegister("ann", "ann@example.com"); !errs.Is(err, errs.Unknown) {
+		t.Fatalf("got %v, want errs.Unknown", err)
+	}
+	_, _, err := w.tryRegister("ann", "ann@example.com")
+	if !errs.Is(err, errs.Exists) {
+		t.Errorf("got %v, want errs.Exists", err)
+	}
+	wantFields(t, err, FieldErrors{"username": {"Username already exists."}, "email": {"User with this email already exists."}})
+	for kind, want := range map[byte]int{
+		userByte: 1, emailByte: 1, usernameByte: 1, tokenByte: 1, organizationByte: 1, membershipByte: 1, memberOfByte: 1, auditByte: 2,
+	} {
+		if got := w.keys(kind); got != want {
+			t.Errorf("%d keys of kind %c, want %d", got, kind, want)
+		}
+	}
+	token, err := w.login("ann@example.com", goodPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.with(token, func(s *Session) error {
+		p, err := s.Organizations(Paging{})
+		if p.Count != 1 || p.Items[0].Role != Admin {
+			t.Errorf("organizations %+v", p)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestClosedRegistration(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.ClosedRegistration = true })
 	if _, _, err := w.tryRegister("ann", "ann@example.com"); !errs.Is(err, errs.Forbidden) {

@@ -25,10 +25,9 @@ func (s *Session) Variables(filter VariableFilter, p Paging) (Page[Variable], er
 			return Page[Variable]{}, err
 		}
 	}
-	l := lister{s: s}
 	type found struct {
-		at *place
-		held
+		at  *place
+		key string
 	}
 	foundByID := map[uint64]found{}
 	var ids []uint64
@@ -41,19 +40,25 @@ func (s *Session) Variables(filter VariableFilter, p Paging) (Page[Variable], er
 		if err != nil {
 			return Page[Variable]{}, err
 		}
-		hs, err := scanVariables(s.tx, id, &room)
+		err = scanVariables(s.tx, id, &room, func(h held) error {
+			if part == "" || contains(part, h.key) {
+				foundByID[h.row.ID] = found{at, h.key}
+				ids = append(ids, h.row.ID)
+			}
+			return nil
+		})
 		if err != nil {
 			return Page[Variable]{}, err
 		}
-		for _, h := range hs {
-			if part == "" || contains(part, h.key) {
-				foundByID[h.row.ID] = found{at, h}
-				ids = append(ids, h.row.ID)
-			}
-		}
 	}
+	l := lister{s: s}
 	shown, err := page(p, ids, func(id uint64) (Variable, error) {
-		v, _, err := l.show(foundByID[id].at, foundByID[id].held)
+		f := foundByID[id]
+		row, err := readVariable(s.tx, byIDText(variableByte, f.at.environmentID, f.key))
+		if err != nil {
+			return Variable{}, err
+		}
+		v, _, err := l.show(f.at, held{f.key, row})
 		return v, err
 	})
 	l.record()
@@ -67,21 +72,17 @@ func (s *Session) EnvironmentVariables(environment uint64) ([]Variable, error) {
 	if err != nil {
 		return nil, err
 	}
-	room := maxRead
-	hs, err := scanVariables(s.tx, environment, &room)
+	l, room := lister{s: s}, maxShown
+	shown := []Variable{}
+	err = scanVariables(s.tx, environment, &room, func(h held) error {
+		v, _, err := l.show(at, h)
+		shown = append(shown, v)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(hs, func(a, b held) int { return cmp.Compare(a.row.ID, b.row.ID) })
-	l := lister{s: s}
-	shown := make([]Variable, 0, len(hs))
-	for _, h := range hs {
-		v, _, err := l.show(at, h)
-		if err != nil {
-			return nil, err
-		}
-		shown = append(shown, v)
-	}
+	slices.SortFunc(shown, func(a, b Variable) int { return cmp.Compare(a.ID, b.ID) })
 	l.record()
 	return shown, nil
 }
@@ -100,11 +101,11 @@ type lister struct {
 // not open is masked; one that cannot be opened on this node is
 // errs.Unavailable.
 func (l *lister) show(at *place, h held) (v Variable, clear bool, err error) {
-	role, err := recall(&l.roles, at.project.Organization, l.s.role)
+	role, err := once(&l.roles, at.project.Organization, l.s.role)
 	if err != nil {
 		return Variable{}, false, err
 	}
-	creator, err := recall(&l.creators, h.row.Creator, l.s.creatorName)
+	creator, err := once(&l.creators, h.row.Creator, l.s.creatorName)
 	if err != nil {
 		return Variable{}, false, err
 	}
@@ -143,8 +144,8 @@ func (l *lister) record() {
 	}
 }
 
-// recall returns what read gives for an id, and reads it once.
-func recall[T any](known *map[uint64]T, id uint64, read func(uint64) (T, error)) (T, error) {
+// once returns what read gives for an id, and reads it once.
+func once[T any](known *map[uint64]T, id uint64, read func(uint64) (T, error)) (T, error) {
 	if v, ok := (*known)[id]; ok {
 		return v, nil
 	}

@@ -18,8 +18,12 @@ const (
 	maxKey       = 255
 )
 
-// maxRead bounds the sealed bytes that one request reads.
-const maxRead = 256 << 20
+// Bounds of the sealed bytes that one request goes over, and of those that it
+// opens and shows at once, which are a thousand of the largest values.
+const (
+	maxRead  = 256 << 20
+	maxShown = 80 << 20
+)
 
 // What stands in the place of a value that is not shown. Clients compare the
 // first one literally.
@@ -69,7 +73,7 @@ func (v VariableFields) check(f FieldErrors) (key string) {
 	case len(*v.Value) > MaxValue:
 		f.Add("value", "Ensure this field has no more than "+strconv.Itoa(MaxValue)+" bytes.")
 	case !utf8.ValidString(*v.Value):
-		f.Add("value", "Not a valid string.")
+		f.Add("value", textNotText)
 	case strings.IndexByte(*v.Value, 0) >= 0:
 		f.Add("value", textNUL)
 	}
@@ -110,9 +114,7 @@ func (s *Session) CreateVariable(fields VariableFields) (Variable, error) {
 	if fields.Environment != nil {
 		var err error
 		at, err = s.environment(*fields.Environment, CreateVariable)
-		if errs.Is(err, errs.NotFound) {
-			f.Add("environment", textUnknown(*fields.Environment))
-		} else if err != nil {
+		if err := f.unknown("environment", *fields.Environment, err); err != nil {
 			return Variable{}, err
 		}
 	}
@@ -122,7 +124,7 @@ func (s *Session) CreateVariable(fields VariableFields) (Variable, error) {
 	if err := s.checkFree(at, k); err != nil {
 		return Variable{}, err
 	}
-	if err := s.roomForVariables(at, 1); err != nil {
+	if err := s.room(countVariables, at.environmentID, 1); err != nil {
 		return Variable{}, err
 	}
 	id, err := nextID(s.tx, "variable")
@@ -153,20 +155,12 @@ func (s *Session) checkFree(at *place, k string) error {
 	return err
 }
 
-func (s *Session) roomForVariables(at *place, n int) error {
-	has, err := readCount(s.tx, countVariables, at.environmentID)
-	if err == nil && has+n > MaxVariables {
-		err = FieldErrors{"non_field_errors": {"Environment has reached the maximum number of variables."}}
-	}
-	return err
-}
-
 // putVariable seals a value into row and stores it, with the way to it by id.
 func (s *Session) putVariable(at *place, k string, row *variableRow, value string) (err error) {
 	if row.Value, err = s.sealValue(at.organization, at.environment, k, []byte(value)); err != nil {
 		return err
 	}
-	s.tx.Set(byIDText(variableByte, at.environmentID, k), encode(row), 0)
+	s.tx.Set(byIDText(variableByte, at.environmentID, k), row.encode(), 0)
 	s.tx.Set(byID(variableIDByte, row.ID), encode(variableRef{at.environmentID, k}), 0)
 	return nil
 }
@@ -199,7 +193,8 @@ func (s *Session) UpdateVariable(id uint64, fields VariableFields) (Variable, er
 	f := FieldErrors{}
 	k := fields.check(f)
 	if fields.Environment != nil && *fields.Environment != at.environmentID {
-		if err := s.refuseOther(f, *fields.Environment); err != nil {
+		_, err := s.environment(*fields.Environment, ReadOrganization)
+		if err := f.immovable("environment", *fields.Environment, err, "A variable cannot be moved to another environment."); err != nil {
 			return Variable{}, err
 		}
 	}
@@ -235,21 +230,6 @@ func (s *Session) UpdateVariable(id uint64, fields VariableFields) (Variable, er
 	return s.showVariable(at, h, value)
 }
 
-// refuseOther says what is wrong with another environment, without telling
-// whether one is there that is not for the caller.
-func (s *Session) refuseOther(f FieldErrors, environment uint64) error {
-	_, err := s.environment(environment, ReadOrganization)
-	switch {
-	case errs.Is(err, errs.NotFound):
-		f.Add("environment", textUnknown(environment))
-	case err != nil:
-		return err
-	default:
-		f.Add("environment", "A variable cannot be moved to another environment.")
-	}
-	return nil
-}
-
 // DeleteVariable removes a variable.
 func (s *Session) DeleteVariable(id uint64) error {
 	at, h, err := s.variable(id, DeleteVariable)
@@ -275,7 +255,7 @@ func (s *Session) variable(id uint64, a Action) (*place, held, error) {
 	if err != nil {
 		return nil, held{}, err
 	}
-	row, err := readRow[variableRow](s.tx, byIDText(variableByte, ref.Environment, ref.Key))
+	row, err := readVariable(s.tx, byIDText(variableByte, ref.Environment, ref.Key))
 	if err != nil {
 		return nil, held{}, err
 	}
@@ -305,28 +285,29 @@ func (p *place) variableEvent(v verb, id uint64, k string) event {
 	}}
 }
 
-// scanVariables returns the variables of an environment by key. room is how
-// many bytes may still be read.
-func scanVariables(tx *kv.Tx, environment uint64, room *int) ([]held, error) {
-	var found []held
+// scanVariables visits the variables of an environment by key. What it hands
+// out is valid until the visit ends. room is how many bytes may still be read.
+func scanVariables(tx *kv.Tx, environment uint64, room *int, visit func(held) error) error {
 	prefix := byID(variableByte, environment)
 	lo, hi := tuple.Span(prefix)
 	for rec, err := range tx.Scan(lo, hi) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if *room -= len(rec.Value); *room < 0 {
-			return nil, errs.E(errs.TooLarge, "this is more than %d bytes of variables, which is too much at once", maxRead)
+			return errs.E(errs.TooLarge, "these are too many bytes of variables for one answer: ask for a part of them")
 		}
 		k, _, err := tuple.String(rec.Key[len(prefix):])
 		if err != nil {
-			return nil, damaged(err)
+			return damaged(err)
 		}
-		row, err := decode[variableRow](rec.Value)
-		if err != nil {
-			return nil, err
+		var row variableRow
+		if err := row.decode(rec.Value); err != nil {
+			return err
 		}
-		found = append(found, held{k, row})
+		if err := visit(held{k, &row}); err != nil {
+			return err
+		}
 	}
-	return found, nil
+	return nil
 }

@@ -116,7 +116,7 @@ func (w *world) variable(user, environment uint64, name, value string) (id uint6
 			return err
 		}
 		sealed, err := s.sealValue(at.organization, at.environment, name, []byte(value))
-		s.tx.Set(byIDText(variableByte, environment, name), encode(variableRow{ID: id, Value: sealed, Creator: user}), 0)
+		s.tx.Set(byIDText(variableByte, environment, name), (&variableRow{ID: id, Value: sealed, Creator: user}).encode(), 0)
 		s.tx.Set(byID(variableIDByte, id), []byte(`{}`), 0)
 		addCount(s.tx, countVariables, environment, 1)
 		return err
@@ -132,7 +132,7 @@ func (w *world) value(user, environment uint64, name string) (value string) {
 		if err != nil {
 			return err
 		}
-		row, err := readRow[variableRow](s.tx, byIDText(variableByte, environment, name))
+		row, err := readVariable(s.tx, byIDText(variableByte, environment, name))
 		if err != nil || row == nil {
 			return errors.Join(err, errs.E(errs.NotFound, "no variable %s", name))
 		}

@@ -103,8 +103,8 @@ wins over a variable, a variable over the file.`,
 	p.StringVar(&a.file, "config", "", "a YAML `file` with settings")
 	p.StringVarP(&a.format, "output", "o", "", "`format`: table, json, jsonl, yaml, raw or plain (default table on a terminal, else plain)")
 	root.AddCommand(
-		a.newServe(), a.newDev(), a.newDemo(), a.newKOT(), a.newCluster(),
-		a.newBucket(), a.newKey(), a.newDB(), a.newRestDB(), a.newCollection(), a.newBench(), a.newVersion(),
+		a.newServe(), a.newDev(), a.newDemo(), a.newKOT(), a.newCluster(), a.newKeyring(),
+		a.newBucket(), a.newKey(), a.newDB(), a.newRestDB(), a.newCollection(), a.newKeyNest(), a.newAudit(), a.newBench(), a.newVersion(),
 	)
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {

@@ -28,6 +28,7 @@ import (
 	"github.com/coveydb/covey/kv/kvtest"
 	"github.com/coveydb/covey/layer/bucket"
 	"github.com/coveydb/covey/layer/collection"
+	"github.com/coveydb/covey/layer/vault"
 )
 
 const (
@@ -41,6 +42,7 @@ type world struct {
 	url    string
 	store  *kvtest.Store
 	docs   *collection.Store
+	vault  *vault.Store
 	status cluster.Status
 }
 
@@ -49,7 +51,13 @@ func (w *world) Checks(context.Context) []cluster.Check         { return nil }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, store: kvtest.New(t), docs: collection.New(collection.Config{Keyring: newKeyring(t)})}
+	ring := newKeyring(t)
+	w := &world{
+		t: t, store: kvtest.New(t), docs: collection.New(collection.Config{Keyring: ring}),
+		vault: vault.New(vault.Config{Keyring: ring, ClosedRegistration: true}),
+	}
+	reads := vault.NewRecorder(w.store.DB)
+	t.Cleanup(reads.Close)
 	root := auth.NewRootKey(rootKey)
 	buckets, err := bucket.New(bucket.Config{Root: root})
 	if err != nil {
@@ -58,7 +66,7 @@ func newWorld(t *testing.T) *world {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s := httptest.NewServer(httpapi.New(httpapi.Config{
-		Cluster: w, DB: w.store.DB, Buckets: buckets, Collections: w.docs, Feed: feed.New(w.store), Registry: reg, Root: root,
+		Cluster: w, DB: w.store.DB, Buckets: buckets, Collections: w.docs, Vault: w.vault, Readings: reads, Feed: feed.New(w.store), Registry: reg, Root: root,
 		KOT: httpapi.KOT{Password: auth.NewRootKey(kotPassword)}, Wait: 10 * time.Second,
 	}))
 	t.Cleanup(s.Close)

@@ -126,6 +126,7 @@ func (a *app) welcome(url, dir string, keys devKeys) {
 		`curl -w '\n' "$B/?values=true&format=json"`,
 		fmt.Sprintf(`curl -w '\n' %s -H 'Content-Type: application/json' -d '{"name":"Ada"}' %s/rest/people`, restKey, url),
 		fmt.Sprintf(`curl -w '\n' %s -g '%s/rest/people?q={"name":"Ada"}'`, restKey, url),
+		fmt.Sprintf("curl -w '\\n' -d 'username=ada&email=ada@example.com&password=lovelace-1815' %s/api/auth/register/", url),
 		fmt.Sprintf(`curl -w '\n' -H "Authorization: Bearer $(cat '%s')" %s/cluster/status`, keys.root.path, url),
 	} {
 		fmt.Fprintf(out, "  %s\n", line)

@@ -4,9 +4,9 @@
 //
 // Data goes to stdout, messages go to stderr. The exit codes are 0 done,
 // 1 failed, 2 usage, 3 not found, 4 not allowed, 5 conflict, 6 unavailable
-// (the same call may succeed later), 7 rate limited, 8 partly done,
-// 130 interrupted. A change whose outcome is unknown is 1, not 6: a script must
-// look before it repeats an increment.
+// (the same call may succeed later), 7 rate limited, 8 partly done, 9 an audit
+// log that is not what was recorded, 130 interrupted. A change whose outcome is
+// unknown is 1, not 6: a script must look before it repeats an increment.
 //
 // Secrets come from files or the environment, never from arguments, where other
 // users of the machine could read them. The one exception is KOT's own command

@@ -23,6 +23,7 @@ const (
 	exitUnavailable = 6
 	exitLimited     = 7
 	exitPartly      = 8
+	exitUnproven    = 9
 	exitInterrupted = 130
 )
 
@@ -100,7 +101,10 @@ func exitCode(err error) int {
 	var partly *partlyError
 	var unavailable *unavailableError
 	var config *server.ConfigError
+	var unproven *unprovenError
 	switch {
+	case errors.As(err, &unproven):
+		return exitUnproven
 	case errors.As(err, &usage), errors.As(err, &config):
 		return exitUsage
 	case errors.As(err, &partly):

@@ -16,6 +16,7 @@ import (
 	"github.com/coveydb/covey/cmd/covey/config"
 	"github.com/coveydb/covey/cmd/covey/demo"
 	"github.com/coveydb/covey/cmd/covey/server"
+	"github.com/coveydb/covey/httpapi/keynest"
 )
 
 // serveFlags are the flags of serve.
@@ -61,6 +62,7 @@ func (f *serveFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.restKeyFile, "restdb-key-file", "", "`file` with a full-access key of the RestDB API's default database; or the key itself in "+envRestDBKey)
 	fs.StringVar(&f.RestDB.RateLimit, "restdb-rate-limit", "off", "of the RestDB API, for each client address: off, or `limits` such as \"1000 per hour, 50 per second\"")
 	fs.StringVar(&f.RestDB.AutoCreate, "restdb-auto-create", "on", "whether the first document makes a collection: on, or off")
+	addKeyNest(fs, &f.KeyNest)
 	addMail(fs, &f.Mail, &f.smtpPassword)
 	fs.BoolVar(&f.AllowPrivate, "webhook-allow-private", false, "calls to the outside (webhooks, a JWKS) may be plain HTTP and go to private addresses and any port")
 	fs.StringVar(&f.TrustedProxies, "trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For counts, comma-separated")
@@ -72,6 +74,15 @@ func (f *serveFlags) add(fs *pflag.FlagSet) {
 	if err := fs.MarkHidden(demo.StopWithStdin); err != nil {
 		panic(err) // the flag is one line above
 	}
+}
+
+// addKeyNest adds the flags of the KeyNest API.
+func addKeyNest(fs *pflag.FlagSet, k *server.KeyNest) {
+	fs.StringVar(&k.Registration, "keynest-registration", "open", "who makes accounts of the KeyNest API: open (everybody registers) or closed (the operator)")
+	fs.BoolVar(&k.ViewerExport, "keynest-viewer-export", false, "viewers of an organization may export its environments")
+	fs.StringVar(&k.Origins, "keynest-cors-origins", keynest.DefaultOrigins, "`origins` of pages that may call the KeyNest API, comma-separated; * for all, off for none")
+	fs.StringVar(&k.RateLimit, "keynest-rate-limit", "off", "of the KeyNest API, for each user, or address without a token: off, document, or `limits` such as \"1000 per hour, 50 per minute\"")
+	fs.StringVar(&k.EntryLimit, "keynest-auth-rate-limit", keynest.DefaultEntryLimit, "of the KeyNest API's login and registration, for each client address: off, or `limits`")
 }
 
 // addMail adds the flags of the relay that sends mails.
@@ -90,7 +101,8 @@ func (a *app) newServe() *cobra.Command {
 becomes a member by itself.
 
 SIGTERM and SIGINT stop gracefully, a second one at once. SIGHUP reads the log
-level and the HTTP certificate again.`,
+level, the HTTP certificate and the keyring again; the keyring is also read when
+its file changes.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.ID == "" || f.DataDir == "" {
 				return usagef("--id and --data-dir are needed; to try things out: covey dev")
@@ -166,10 +178,10 @@ func (a *app) reload(s *server.Server, level *slog.LevelVar, log *slog.Logger) {
 		log.Error("settings were not read again", "err", err)
 	}
 	if err := s.Reload(); err != nil {
-		log.Error("the certificate was not read again", "err", err)
+		log.Error("the certificate or the keyring was not read again", "err", err)
 		return
 	}
-	log.Info("read again: log level and certificate", "level", level.Level())
+	log.Info("read again: log level, certificate and keyring", "level", level.Level())
 }
 
 // onHangup calls f at each SIGHUP until the returned function is called.

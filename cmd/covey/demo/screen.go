@@ -88,6 +88,7 @@ func (d *demo) welcome(ctx context.Context) string {
 		{fmt.Sprintf("curl -w '\\n' '%s/%s/?values=true&format=json'", url(1), bucketID), "list all"},
 		{fmt.Sprintf(`curl -w '\n' %s -d name=Ada %s/rest/people`, restKey, url(0)), "store a document"},
 		{fmt.Sprintf(`curl -w '\n' %s -g '%s/rest/people?q={"name":"Ada"}'`, restKey, url(1)), "find it"},
+		{fmt.Sprintf("curl -w '\\n' -d 'username=ada&email=ada@example.com&password=lovelace-1815' %s/api/auth/register/", url(0)), "a user with a token, for secrets"},
 		{fmt.Sprintf(`curl -w '\n' -H "Authorization: Bearer $(cat %s)" %s/cluster/status`, shellQuote(filepath.Join(d.dir, rootKeyFile)), url(2)), "how the cluster is"},
 	} {
 		fmt.Fprintf(&b, "  %-74s # %s\n", l.line, l.note)

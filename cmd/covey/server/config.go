@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coveydb/covey/httpapi"
+	"github.com/coveydb/covey/httpapi/keynest"
 	"github.com/coveydb/covey/httpapi/kot"
 	"github.com/coveydb/covey/httpapi/kvdb"
 	"github.com/coveydb/covey/httpapi/web"
@@ -15,6 +16,7 @@ import (
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/seal"
 	"github.com/coveydb/covey/layer/collection"
+	"github.com/coveydb/covey/layer/vault"
 	"github.com/coveydb/covey/node/raftlog"
 	"github.com/coveydb/covey/outgoing/smtp"
 )
@@ -56,6 +58,7 @@ type Config struct {
 	KVdbCreate     string // open or root
 	KOT            KOT
 	RestDB         RestDB
+	KeyNest        KeyNest
 	Mail           Mail
 	TrustedProxies string // networks, comma-separated
 	AllowPrivate   bool   // calls to the outside may be plain and go to private addresses
@@ -77,6 +80,15 @@ type RestDB struct {
 	Key        string // with full access to the default database; "" = only keys that were created
 	RateLimit  string // off, or limits
 	AutoCreate string // on or off: whether a full-access key's first document makes a collection
+}
+
+// KeyNest is what an operator decides about the KeyNest API.
+type KeyNest struct {
+	Registration string // open or closed: whether everybody may register
+	ViewerExport bool   // viewers may export environments
+	Origins      string // of pages that may call the API, comma-separated; *; or off
+	RateLimit    string // off, document, or limits: for each user, or client without a token
+	EntryLimit   string // off, or limits: login and registration, for each client
 }
 
 // A ConfigError is a configuration that was refused before anything was opened.
@@ -106,6 +118,8 @@ type parsed struct {
 	kot       httpapi.KOT
 	restdb    collection.Config
 	restLimit web.Limits
+	vault     vault.Config
+	keynest   httpapi.KeyNest
 	relay     *smtp.Relay // nil = mails stay queued
 	proxies   web.Proxies
 }
@@ -128,17 +142,8 @@ func (c *Config) parse() (*parsed, error) {
 	if n := len(c.RootKey); n > 0 && n < minRootKey {
 		return nil, errs.E(errs.Invalid, "--root-key-file: the key has %d characters, at least %d are needed: head -c 32 /dev/urandom | base64 makes one", n, minRootKey)
 	}
-	switch c.KVdbCreate {
-	case "", "open":
-	case "root":
-		if c.RootKey == "" {
-			return nil, errs.E(errs.Invalid, "--kvdb-create root needs a root key: give --root-key-file")
-		}
-	default:
-		return nil, errs.E(errs.Invalid, "--kvdb-create %q: it is open or root", c.KVdbCreate)
-	}
-	if p.limits, err = web.ParseLimits(c.KVdbRateLimit, kvdb.DocumentRateLimit); err != nil {
-		return nil, errs.E(errs.Invalid, "--kvdb-rate-limit: %w", err)
+	if p.limits, err = c.parseKVdb(); err != nil {
+		return nil, err
 	}
 	if p.kot, err = c.KOT.parse(); err != nil {
 		return nil, err
@@ -155,6 +160,10 @@ func (c *Config) parse() (*parsed, error) {
 		return nil, err
 	}
 	p.restdb.Keyring, p.restdb.AllowPrivate = p.keyring, c.AllowPrivate
+	if p.vault, p.keynest, err = c.KeyNest.parse(); err != nil {
+		return nil, err
+	}
+	p.vault.Keyring = p.keyring
 	if p.relay, err = c.Mail.parse(); err != nil {
 		return nil, err
 	}
@@ -166,6 +175,24 @@ func (c *Config) parse() (*parsed, error) {
 	}
 	p.httpTLS, err = c.HTTPTLS.certificate()
 	return p, err
+}
+
+// parseKVdb returns the limits of the KVdb API.
+func (c *Config) parseKVdb() (web.Limits, error) {
+	switch c.KVdbCreate {
+	case "", "open":
+	case "root":
+		if c.RootKey == "" {
+			return nil, errs.E(errs.Invalid, "--kvdb-create root needs a root key: give --root-key-file")
+		}
+	default:
+		return nil, errs.E(errs.Invalid, "--kvdb-create %q: it is open or root", c.KVdbCreate)
+	}
+	limits, err := web.ParseLimits(c.KVdbRateLimit, kvdb.DocumentRateLimit)
+	if err != nil {
+		return nil, errs.E(errs.Invalid, "--kvdb-rate-limit: %w", err)
+	}
+	return limits, nil
 }
 
 // parse refuses settings of an API that is off: who gives them takes it for
@@ -209,6 +236,27 @@ func (r RestDB) parse() (conf collection.Config, limits web.Limits, err error) {
 		return conf, nil, errs.E(errs.Invalid, "--restdb-rate-limit: %w", err)
 	}
 	return conf, limits, nil
+}
+
+func (k KeyNest) parse() (conf vault.Config, api httpapi.KeyNest, err error) {
+	switch k.Registration {
+	case "", "open":
+	case "closed":
+		conf.ClosedRegistration = true
+	default:
+		return conf, api, errs.E(errs.Invalid, "--keynest-registration %q: it is open or closed", k.Registration)
+	}
+	conf.ViewerExport = k.ViewerExport
+	if api.Origins, err = keynest.ParseOrigins(k.Origins); err != nil {
+		return conf, api, errs.E(errs.Invalid, "--keynest-cors-origins: %w", err)
+	}
+	if api.RateLimits.User, api.RateLimits.Anonymous, err = keynest.ParseRateLimit(k.RateLimit); err != nil {
+		return conf, api, errs.E(errs.Invalid, "--keynest-rate-limit: %w", err)
+	}
+	if api.RateLimits.Entry, err = web.ParseLimits(k.EntryLimit, keynest.DefaultEntryLimit); err != nil {
+		return conf, api, errs.E(errs.Invalid, "--keynest-auth-rate-limit: %w", err)
+	}
+	return conf, api, nil
 }
 
 // checkExposure refuses to listen for peers beyond this machine without

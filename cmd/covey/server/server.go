@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -20,9 +21,11 @@ import (
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/kv/feed"
 	"github.com/coveydb/covey/kv/outbox"
+	"github.com/coveydb/covey/kv/sealed"
 	"github.com/coveydb/covey/layer/bucket"
 	"github.com/coveydb/covey/layer/collection"
 	"github.com/coveydb/covey/layer/collection/media"
+	"github.com/coveydb/covey/layer/vault"
 	"github.com/coveydb/covey/node"
 	"github.com/coveydb/covey/outgoing/smtp"
 	"github.com/coveydb/covey/outgoing/webhook"
@@ -35,8 +38,10 @@ const stopTime = 10 * time.Second
 type Server struct {
 	cfg    Config
 	node   *node.Node
-	relay  *smtp.Relay  // nil = mails stay queued
-	duties []duty       // beside serving
+	relay  *smtp.Relay // nil = mails stay queued
+	duties []duty      // beside serving
+	keys   *keeper
+	reads  *vault.Recorder
 	cert   *certificate // nil for plain HTTP
 	doors  []*door      // the first one is that of all APIs
 }
@@ -98,10 +103,16 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	outside := deliverer{store: collections, poster: webhook.Poster{AllowPrivate: cfg.AllowPrivate}, runner: outbox.Runner{
 		DB: db, Feed: changes, Leads: s.node.IsLeader, Log: cfg.Log, Metrics: registry, Kinds: mailKinds(p.relay, db, collections),
 	}}
-	s.duties = []duty{builder.Run, sweeper.Run, outside.Run}
+	vaults := vault.New(p.vault)
+	inventory := &sealed.Inventory{Keyring: p.keyring, Rows: slices.Concat(buckets.Sealed(), collections.Sealed(), vaults.Sealed())}
+	s.keys = newKeeper(&cfg, db, inventory)
+	rewrapper := sealed.Rewrapper{DB: db, Inventory: inventory, Leads: s.node.IsLeader, Log: cfg.Log}
+	s.duties = []duty{builder.Run, sweeper.Run, outside.Run, s.keys.Run, rewrapper.Run}
+	s.reads = vault.NewRecorder(db)
 	apis := httpapi.New(httpapi.Config{
-		Cluster: s.node, DB: db, Buckets: buckets, Collections: collections, Feed: changes, Registry: registry, Root: root,
-		KVdbRateLimits: p.limits, KOT: p.kot, RestDBRateLimits: p.restLimit, RestDBMailFrom: mailFrom(p.relay), Proxies: p.proxies, Log: cfg.Log,
+		Cluster: s.node, DB: db, Buckets: buckets, Collections: collections, Vault: vaults, Readings: s.reads,
+		Sealed: inventory, Feed: changes, Registry: registry, Root: root,
+		KVdbRateLimits: p.limits, KOT: p.kot, KeyNest: p.keynest, RestDBRateLimits: p.restLimit, RestDBMailFrom: mailFrom(p.relay), Proxies: p.proxies, Log: cfg.Log,
 	})
 	s.mount(apis)
 	return s, nil
@@ -230,6 +241,7 @@ func (s *Server) Run(ctx context.Context) error {
 		stop()
 	}
 	wg.Wait()
+	s.reads.Close()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
 	return errors.Join(s.node.Err(), errors.Join(failed...), s.node.Close(end))
@@ -265,12 +277,14 @@ func profiles() http.Handler {
 	return mux
 }
 
-// Reload reads the HTTP certificate again.
+// Reload reads the HTTP certificate and the keyring again. What cannot be read
+// stays as it is.
 func (s *Server) Reload() error {
-	if s.cert == nil {
-		return nil
+	err := s.keys.reload()
+	if s.cert != nil {
+		err = errors.Join(err, s.cert.reload())
 	}
-	return s.cert.reload()
+	return err
 }
 
 // WaitReady returns when every check of the node passes, or ctx ends: then the

@@ -1,0 +1,197 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/kv/sealed"
+)
+
+// keyringPoll is how often the keyring's file is looked at.
+const keyringPoll = 2 * time.Second
+
+// keeper keeps this node's keyring as its file is, tells the cluster which keys
+// the node holds, and the log which ones it lacks. It logs ids of keys only.
+type keeper struct {
+	node      string
+	path      string // "" = the node has no keyring
+	db        *kv.DB
+	inventory *sealed.Inventory
+	log       *slog.Logger
+	every     time.Duration
+	news      chan struct{} // holds one: the keyring has changed
+
+	mu   sync.Mutex  // held while the file is read
+	seen os.FileInfo // of the file, when it was read; nil = it was not there
+
+	said string // of a file that cannot be read; watch's
+
+	// These are report's.
+	counted bool // the log was told what the node lacks, with the keys in held
+	held    []string
+	missed  []string // primary keys of other nodes that the log was told of
+}
+
+func newKeeper(cfg *Config, db *kv.DB, inventory *sealed.Inventory) *keeper {
+	return &keeper{
+		node: cfg.ID, path: cfg.KeyringFile, db: db, inventory: inventory, log: cfg.Log, every: keyringPoll, news: make(chan struct{}, 1),
+	}
+}
+
+// reportTime bounds one report: without a quorum it ends in nothing.
+const reportTime = 10 * time.Second
+
+// Run does it until ctx ends.
+func (k *keeper) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { k.repeat(ctx, k.watch, nil) })
+	k.repeat(ctx, k.report, k.news)
+}
+
+// repeat does something again and again, and at once when there are news.
+func (k *keeper) repeat(ctx context.Context, do func(context.Context), news <-chan struct{}) {
+	t := time.NewTicker(k.every)
+	defer t.Stop()
+	for ctx.Err() == nil {
+		do(ctx)
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		case <-news:
+		}
+	}
+}
+
+// watch reads the file again when it has changed.
+func (k *keeper) watch(context.Context) {
+	err := k.poll()
+	if err == nil {
+		k.said = ""
+	} else if text := err.Error(); text != k.said {
+		k.log.Error("the keyring was not read again, the one in use stays", "error", err)
+		k.said = text
+	}
+}
+
+// report tells the cluster and the log about the keys, where that is news.
+func (k *keeper) report(ctx context.Context) {
+	some, cancel := context.WithTimeout(ctx, reportTime)
+	defer cancel()
+	var failed error
+	if held := k.inventory.Own(k.node).Keys; !k.counted || !slices.Equal(held, k.held) {
+		if failed = k.count(some); failed == nil {
+			k.counted, k.held = true, held
+		}
+	}
+	failed = errors.Join(failed, k.inventory.Announce(some, k.db, k.node), k.compare(some))
+	if failed != nil && ctx.Err() == nil {
+		k.log.Debug("the keys of this node are not announced yet", "error", failed)
+	}
+}
+
+// poll reads the file again if it is not the one that was read last.
+func (k *keeper) poll() error {
+	if k.path == "" {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	info, err := os.Stat(k.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		gone := k.seen != nil
+		k.seen = nil
+		if !gone {
+			return nil // that was said before
+		}
+	case err != nil:
+		return errs.E(errs.Invalid, "keyring file: %w", err)
+	case sameFile(k.seen, info):
+		return nil
+	}
+	return k.read()
+}
+
+func sameFile(a, b os.FileInfo) bool {
+	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && a.Mode() == b.Mode()
+}
+
+// reload reads the file again. A nil keeper has none.
+func (k *keeper) reload() error {
+	if k == nil || k.path == "" {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.read()
+}
+
+// read reads the file. The caller holds mu.
+func (k *keeper) read() error {
+	// Asked before the file is read: a change that comes after that is seen by
+	// the next poll.
+	k.seen, _ = os.Stat(k.path)
+	ring := k.inventory.Keyring
+	before := ring.IDs()
+	changed, err := ring.Reload()
+	if err != nil || !changed {
+		return err
+	}
+	select {
+	case k.news <- struct{}{}:
+	default: // report has not looked yet
+	}
+	k.log.Info("the keyring was read again", "primary", ring.Primary(), "keys", ring.IDs())
+	if gone := slices.DeleteFunc(before, ring.Holds); len(gone) > 0 {
+		k.log.Warn("the keyring does not hold keys any more that it held", "keys", gone)
+	}
+	return nil
+}
+
+// count tells the log how much in the store this node cannot open. The first
+// time it waits for a state that is certainly current, so that a node that comes
+// back speaks of today.
+func (k *keeper) count(ctx context.Context) error {
+	var lacking []string
+	var things int64
+	_, err := k.db.View(ctx, kv.Consistency{Stale: k.counted}, func(tx *kv.Tx) error {
+		tallies, err := k.inventory.Count(ctx, tx)
+		lacking, things = k.inventory.Lacking(tallies)
+		return err
+	})
+	if err == nil && things > 0 {
+		k.log.Warn("secrets are sealed with master keys that this node lacks, and are unavailable through it: bring it the cluster's keyring file",
+			"keys", lacking, "secrets", things)
+	}
+	return err
+}
+
+// compare tells the log, once for each key, when another node seals with one
+// that this node lacks.
+func (k *keeper) compare(ctx context.Context) error {
+	var nodes []sealed.Node
+	if _, err := k.db.View(ctx, kv.Consistency{Stale: true}, func(tx *kv.Tx) (err error) {
+		nodes, err = sealed.Nodes(tx)
+		return err
+	}); err != nil {
+		return err
+	}
+	k.missed = slices.DeleteFunc(k.missed, k.inventory.Keyring.Holds)
+	for _, n := range nodes {
+		if n.Primary == "" || k.inventory.Keyring.Holds(n.Primary) || slices.Contains(k.missed, n.Primary) {
+			continue
+		}
+		k.missed = append(k.missed, n.Primary)
+		k.log.Warn("another node seals with a master key that this node lacks: bring it the cluster's keyring file", "node", n.ID, "key", n.Primary)
+	}
+	return nil
+}

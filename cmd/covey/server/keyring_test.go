@@ -1,0 +1,319 @@
+package server
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coveydb/covey/internal/seal"
+	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/kv/kvtest"
+	"github.com/coveydb/covey/kv/sealed"
+)
+
+// kept is a keeper over a store in memory with records that each are one secret.
+type kept struct {
+	*keeper
+	t    *testing.T
+	ring *seal.Keyring
+	log  *text
+}
+
+// text is a log that several goroutines use.
+type text struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *text) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// take returns what was logged since the last time.
+func (l *text) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.b.String()
+	l.b.Reset()
+	return s
+}
+
+func newKept(t *testing.T, db *kv.DB) *kept {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "keyring.json")
+	ring, err := seal.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &kept{t: t, ring: ring, log: &text{}}
+	cfg := &Config{ID: "n1", KeyringFile: path, Log: slog.New(slog.NewTextHandler(k.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	k.keeper = newKeeper(cfg, db, &sealed.Inventory{Keyring: ring, Rows: []sealed.Rows{{Name: "secrets", Lo: []byte("x"), Hi: []byte("y"),
+		Each: func(rec kv.Record, visit sealed.Visit) ([]byte, error) {
+			visit(sealed.Thing{Kind: "secrets", Sealed: &rec.Value})
+			return nil, nil
+		},
+	}}})
+	k.watch(t.Context())
+	return k
+}
+
+// put stores a secret that a keyring has sealed.
+func (k *kept) put(key string, ring *seal.Keyring) {
+	k.t.Helper()
+	p, err := ring.Seal([]byte("p"), nil)
+	if err == nil {
+		_, err = k.db.Update(k.t.Context(), func(tx *kv.Tx) error { tx.Set([]byte(key), p, 0); return nil })
+	}
+	if err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+func (k *kept) node(id string) (n sealed.Node) {
+	k.t.Helper()
+	if _, err := k.db.View(k.t.Context(), kv.Consistency{}, func(tx *kv.Tx) error {
+		all, err := sealed.Nodes(tx)
+		if i := slices.IndexFunc(all, func(n sealed.Node) bool { return n.ID == id }); i >= 0 {
+			n = all[i]
+		}
+		return err
+	}); err != nil {
+		k.t.Fatal(err)
+	}
+	return n
+}
+
+// said checks that what was logged since the last time holds all words, and none
+// of the file's keys.
+func (k *kept) said(words ...string) {
+	k.t.Helper()
+	log := k.log.take()
+	for _, w := range words {
+		if !strings.Contains(log, w) {
+			k.t.Errorf("%q is not in the log: %q", w, log)
+		}
+	}
+	if len(words) == 0 && log != "" {
+		k.t.Errorf("the log has %q", log)
+	}
+	var file struct{ Keys []struct{ Key string } }
+	if text, err := os.ReadFile(k.path); err == nil && json.Unmarshal(text, &file) == nil {
+		for _, key := range file.Keys {
+			if strings.Contains(log, key.Key) {
+				k.t.Errorf("a key is in the log: %q", log)
+			}
+		}
+	}
+}
+
+func create(t *testing.T) *seal.Keyring {
+	t.Helper()
+	ring, err := seal.Create(filepath.Join(t.TempDir(), "other.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+func TestTheKeyringFollowsItsFile(t *testing.T) {
+	k := newKept(t, kvtest.New(t).DB)
+	k.said()
+	old := k.ring.Primary()
+	next, err := seal.Rotate(k.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.watch(t.Context())
+	if k.ring.Primary() != next {
+		t.Errorf("the primary key is %s, want %s", k.ring.Primary(), next)
+	}
+	k.said("INFO", "read again", "primary="+next, old)
+	k.watch(t.Context())
+	k.said()
+
+	good, err := os.ReadFile(k.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string, mode os.FileMode) {
+		t.Helper()
+		if err := os.WriteFile(k.path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(k.path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	strange := `{"primary":"` + next + `","keys":[{"id":"` + next + `","key":"` + base64.StdEncoding.EncodeToString(make([]byte, 32)) + `"}]}`
+	for _, c := range []struct {
+		text string
+		mode os.FileMode
+		why  string
+	}{
+		{string(good[:len(good)/2]), 0o600, "not a JSON object"}, {"", 0o600, "not a JSON object"}, {string(good), 0o644, "chmod 600"},
+		{strange, 0o600, "key " + next + " is another"},
+	} {
+		write(c.text, c.mode)
+		k.watch(t.Context())
+		if k.ring.Primary() != next || !k.ring.Holds(old) {
+			t.Errorf("%s: the keyring has changed", c.why)
+		}
+		k.said("ERROR", "the one in use stays", c.why)
+		k.watch(t.Context())
+		k.said() // once is enough
+		if err := k.reload(); err == nil || !strings.Contains(err.Error(), c.why) {
+			t.Errorf("asked to read it: %v, want %s", err, c.why)
+		}
+	}
+	if err := os.Remove(k.path); err != nil {
+		t.Fatal(err)
+	}
+	k.watch(t.Context())
+	k.said("ERROR", "does not exist")
+	k.watch(t.Context())
+	k.said()
+	write(string(good), 0o600)
+	k.watch(t.Context())
+	k.said() // it is what it was
+	if err := seal.Drop(k.path, old); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.reload(); err != nil {
+		t.Fatal(err)
+	}
+	k.said("WARN", "does not hold keys any more", old)
+}
+
+func TestANodeTellsWhatItHoldsAndWhatItLacks(t *testing.T) {
+	store := kvtest.New(t)
+	k := newKept(t, store.DB)
+	other := create(t)
+	k.put("x1", k.ring)
+	k.put("x2", other)
+	k.put("x3", other)
+	k.report(t.Context())
+	k.said("WARN", "this node lacks", "keys=["+other.Primary()+"]", "secrets=2")
+	if n := k.node("n1"); n.Primary != k.ring.Primary() {
+		t.Errorf("announced: %+v", n)
+	}
+	k.report(t.Context())
+	k.said()
+
+	next, err := seal.Rotate(k.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.watch(t.Context())
+	k.report(t.Context())
+	k.said("read again", "secrets=2") // it may have been to mend that
+	if n := k.node("n1"); n.Primary != next || len(n.Keys) != 2 {
+		t.Errorf("announced: %+v", n)
+	}
+
+	if err := (&sealed.Inventory{Keyring: other}).Announce(t.Context(), store.DB, "n2"); err != nil {
+		t.Fatal(err)
+	}
+	k.report(t.Context())
+	k.said("WARN", "another node seals", "node=n2", "key="+other.Primary())
+	k.report(t.Context())
+	k.said()
+
+	without := newKeeper(&Config{ID: "n3", Log: k.log.logger()}, store.DB, &sealed.Inventory{Rows: k.inventory.Rows})
+	without.watch(t.Context())
+	if err := without.reload(); err != nil {
+		t.Error(err)
+	}
+	without.report(t.Context())
+	k.said("secrets=3", k.ring.IDs()[0])
+}
+
+func (l *text) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func TestTheKeeperRunsByItself(t *testing.T) {
+	k := newKept(t, kvtest.New(t).DB)
+	k.every = time.Millisecond
+	done := make(chan struct{})
+	ctx := t.Context()
+	go func() { k.Run(ctx); close(done) }()
+	t.Cleanup(func() { <-done })
+	next, err := seal.Rotate(k.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := time.Now().Add(30 * time.Second)
+	for k.node("n1").Primary != next {
+		if time.Now().After(end) {
+			t.Fatalf("after a long time the node is announced as %+v", k.node("n1"))
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// The whole node, as SIGHUP and the operator's API see it.
+func TestANodeReadsItsKeyringAgain(t *testing.T) {
+	cfg := single(t)
+	s, _ := start(t, cfg)
+	next, err := seal.Rotate(cfg.KeyringFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(method, path string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequest(method, s.URL()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+testRootKey)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(text)
+	}
+	for end := time.Now().Add(30 * time.Second); ; {
+		code, text := ask("POST", "/cluster/keyring/rewrap")
+		if code == 201 && strings.Contains(text, `"key":"`+next+`"`) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d %s", code, text)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	for end := time.Now().Add(30 * time.Second); ; {
+		_, text := ask("GET", "/cluster/keyring")
+		if strings.Contains(text, `"finished":`) && strings.Contains(text, `"primary_on":["n1"]`) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(text)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err := os.WriteFile(cfg.KeyringFile, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reload(); err == nil || !strings.Contains(err.Error(), cfg.KeyringFile) {
+		t.Errorf("a damaged file: %v", err)
+	}
+}

@@ -1,0 +1,209 @@
+package keynest
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/layer/vault"
+)
+
+// fields are the fields of a body, with what was found wrong as they were read.
+// Fields that nobody asks for are ignored.
+type fields struct {
+	values map[string]any // string, json.Number, bool, nil, []any, map[string]any or file
+	form   bool           // all are texts, and "" may stand for nothing
+	bad    vault.FieldErrors
+}
+
+func newFields(values map[string]any) fields { return fields{values: values, bad: vault.FieldErrors{}} }
+
+// set takes a field of a form. Of several with one name the last counts.
+func (f *fields) set(name, value string) error {
+	if !utf8.ValidString(value) {
+		return parseError("the field %s is not valid UTF-8", strconv.QuoteToASCII(name))
+	}
+	f.form = true
+	f.values[name] = value
+	return nil
+}
+
+// Texts about single fields, as clients know them.
+const (
+	textRequired = "This field is required."
+	textNull     = "This field may not be null."
+	textNoString = "Not a valid string."
+)
+
+// has reports whether the body has a field.
+func (f *fields) has(name string) bool {
+	_, ok := f.values[name]
+	return ok
+}
+
+// require notes which of the fields are missing.
+func (f *fields) require(names ...string) {
+	for _, name := range names {
+		if !f.has(name) {
+			f.bad.Add(name, textRequired)
+		}
+	}
+}
+
+// text returns a field that is a text, nil if it is missing or none. Numbers
+// count as texts.
+func (f *fields) text(name string) *string {
+	v, ok := f.values[name]
+	if !ok {
+		return nil
+	}
+	switch v := v.(type) {
+	case string:
+		return &v
+	case json.Number:
+		text := v.String()
+		return &text
+	case nil:
+		f.bad.Add(name, textNull)
+	default:
+		f.bad.Add(name, textNoString)
+	}
+	return nil
+}
+
+// given is text with "" for a field that is missing or wrong, which is noted.
+func (f *fields) given(name string) string {
+	if text := f.text(name); text != nil {
+		return *text
+	}
+	return ""
+}
+
+// with adds to what is wrong with the fields what the layer has found: err.
+// Whoever may not do what is asked, or whose object is not there, is told only
+// that; a field that is wrong by itself is only that. It changes nothing, so a
+// transaction may call it in each run.
+func (f *fields) with(err error) error {
+	var found vault.FieldErrors
+	switch kind := errs.KindOf(err); {
+	case len(f.bad) == 0:
+		return err
+	case err == nil || kind == errs.Exists:
+	case kind != errs.Invalid:
+		return err
+	default:
+		errors.As(err, &found)
+	}
+	all := maps.Clone(f.bad)
+	for name, texts := range found {
+		if _, known := all[name]; !known && name != nonField {
+			all[name] = texts
+		}
+	}
+	return all
+}
+
+// nonField stands for no one field. What it says of fields together means
+// nothing when one of them cannot be read.
+const nonField = "non_field_errors"
+
+// plain is text for a field that may as well be missing or null.
+func (f *fields) plain(name string) string {
+	if v, ok := f.values[name]; !ok || v == nil {
+		return ""
+	}
+	return f.given(name)
+}
+
+// description returns a field that may be null.
+func (f *fields) description(name string) vault.Description {
+	v, ok := f.values[name]
+	if !ok || v == nil {
+		return vault.Description{Given: ok}
+	}
+	text := f.text(name)
+	return vault.Description{Given: text != nil, Text: text}
+}
+
+// id returns a field that names a thing, nil if it is missing or no id. A
+// number that nothing can have as its id is math.MaxUint64, which nothing has.
+func (f *fields) id(name string) *uint64 {
+	v, ok := f.values[name]
+	if !ok {
+		return nil
+	}
+	var text string
+	switch v := v.(type) {
+	case nil:
+		f.bad.Add(name, textNull)
+		return nil
+	case string:
+		text = strings.TrimSpace(v)
+	case json.Number:
+		text = v.String()
+	default:
+		f.bad.Add(name, "Incorrect type. Expected pk value, received "+typeName(v)+".")
+		return nil
+	}
+	id, err := strconv.ParseUint(text, 10, 64)
+	switch {
+	case err == nil:
+		return &id
+	case text == "" && f.form:
+		f.bad.Add(name, textNull)
+	case whole(text):
+		f.bad.Add(name, "Invalid pk "+strconv.Quote(cut(text))+" - object does not exist.")
+	default:
+		f.bad.Add(name, "Incorrect type. Expected pk value, received "+typeName(v)+".")
+	}
+	return nil
+}
+
+// whole reports whether text is a whole number, of whatever size.
+func whole(text string) bool {
+	digits := strings.TrimPrefix(text, "-")
+	return digits != "" && strings.Trim(digits, "0123456789") == ""
+}
+
+// cut bounds what is repeated in an answer.
+func cut(text string) string { return text[:min(len(text), 40)] }
+
+// yes returns a field that says yes or no, or the default if it is missing.
+// false, 0, no and nothing mean no, also as texts.
+func (f *fields) yes(name string, missing bool) bool {
+	v, ok := f.values[name]
+	if !ok {
+		return missing
+	}
+	switch v := v.(type) {
+	case bool:
+		return v
+	case string:
+		switch strings.ToLower(strings.TrimSpace(v)) {
+		case "", "false", "0", "no", "off":
+			return false
+		}
+	case json.Number:
+		n, err := v.Float64()
+		return err != nil || n != 0
+	case nil:
+		return false
+	}
+	return true
+}
+
+// canonical is the same for bodies that mean the same.
+func (f *fields) canonical() []byte {
+	plain := make(map[string]any, len(f.values))
+	for name, v := range f.values {
+		if upload, ok := v.(file); ok {
+			v = map[string]any{"name": upload.name, "data": upload.data}
+		}
+		plain[name] = v
+	}
+	return encode(plain)
+}
