@@ -44,7 +44,7 @@ type Result struct {
 	Version   uint64   // of the command; 0 if there was nothing to write
 	Added     [][]byte // the new values of the Adds, in order
 	Reply     []byte   // what Tx.Reply set, in the run that took effect
-	Duplicate bool     // an earlier try under the same ID took effect, this is its result
+	Duplicate bool     // an earlier try under the same ID took effect, this is its result; never of Update
 }
 
 // Once names a change, so that several tries of it take effect once.
@@ -116,6 +116,9 @@ func (db *DB) update(ctx context.Context, once Once, again bool, fn func(*Tx) er
 				// state machine cannot tell. A current one sets it right.
 				once.Since = 0
 			case res.Outcome != command.Conflict:
+				// Of an ID that only this call knows, an earlier try is the
+				// backend's own, of the same command.
+				res.Duplicate = res.Duplicate && again
 				return outcome(res)
 			}
 		case err == nil || fresh:

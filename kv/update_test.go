@@ -130,6 +130,21 @@ func TestUpdateOnceTakesEffectOnce(t *testing.T) {
 	}
 }
 
+func TestUpdateIsNoRepeatOfItself(t *testing.T) {
+	s := kvtest.New(t)
+	s.RepeatNext(1)
+	res, err := s.DB.Update(ctx, func(tx *kv.Tx) error {
+		tx.Add([]byte("n"), command.Int(1), 0)
+		return nil
+	})
+	if err != nil || res.Version != 1 || res.Duplicate || len(res.Added) != 1 || string(res.Added[0]) != "1" {
+		t.Errorf("a command that came twice: %+v, %v; want what the first one came to", res, err)
+	}
+	if got := dump(t, s); got != "n=1" {
+		t.Errorf("got %q, want one effect", got)
+	}
+}
+
 func TestUpdateOnceRefusesWhatMayBeForgotten(t *testing.T) {
 	s := kvtest.NewForgetful(t, 4)
 	put(t, s, "k", "v")

@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -183,15 +184,17 @@ func (c *call) version(v uint64) {
 
 // once returns the identity that the request's Idempotency-Key gives to a part
 // of what it does, nil if it has none. A repeat must agree in everything that
-// decides what is done.
+// decides what is done. Identities are stored in clear, and bodies may hold
+// passwords and other secrets, so nobody without the root key can compute one to
+// try a guess.
 func (c *call) once(part int) (*kv.Once, error) {
 	key, since, err := web.IdempotencyKey(c.r)
 	if err != nil || key == "" {
 		return nil, err
 	}
 	once := &kv.Once{Since: since}
-	h := sha256.New()
-	for _, p := range []string{"covey operator request 1", c.r.Method, c.r.URL.EscapedPath(), key, strconv.Itoa(part), string(c.body)} {
+	h := hmac.New(sha256.New, []byte(web.Credential(c.r, nil).Value))
+	for _, p := range []string{"covey operator request 2", c.r.Method, c.r.URL.EscapedPath(), key, strconv.Itoa(part), string(c.body)} {
 		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p)))) // so that no two lists of parts are one text
 		_, _ = h.Write([]byte(p))
 	}

@@ -2,8 +2,6 @@ package admin
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"errors"
 	"net/http"
 	"strconv"
@@ -101,15 +99,6 @@ func (c *call) prepare(fn func(ctx context.Context) error) error {
 	return fieldByField(fn(ctx))
 }
 
-// hidePassword replaces the body by what nobody without the root key can
-// compute: the identity of a request that is repeated is stored, and a password
-// must not be guessed by it.
-func (c *call) hidePassword() {
-	h := hmac.New(sha256.New, []byte(web.Credential(c.r, nil).Value))
-	_, _ = h.Write(c.body)
-	c.body = h.Sum(nil)
-}
-
 // by is the operator as the audit log knows it.
 func (c *call) by() vault.Client {
 	return vault.Client{IP: c.Proxies.Client(c.r).String(), Draw: vault.NewDraw()}
@@ -143,7 +132,6 @@ func (c *call) createUser() (any, error) {
 	if err := c.decode(&body); err != nil {
 		return nil, err
 	}
-	c.hidePassword()
 	var made vault.Newcomer
 	if err := c.prepare(func(ctx context.Context) (err error) {
 		made, err = c.Vault.Prepare(ctx, vault.Registration{
@@ -171,7 +159,6 @@ func (c *call) resetPassword() (any, error) {
 	if err := c.decode(&body); err != nil {
 		return nil, err
 	}
-	c.hidePassword()
 	var p vault.NewPassword
 	if err := c.prepare(func(ctx context.Context) (err error) {
 		p, err = c.Vault.PrepareReset(ctx, body.Password)

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/layer/vault"
@@ -37,6 +39,7 @@ type api struct {
 	Config
 	routes   map[place]*route
 	limiters limiters
+	large    *semaphore.Weighted
 }
 
 // New returns the API's handler. It serves every path that it is given, and is
@@ -51,7 +54,7 @@ func New(c Config) http.Handler {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &api{Config: c, routes: newRoutes(), limiters: newLimiters(c.RateLimits)}
+	a := &api{Config: c, routes: newRoutes(), limiters: newLimiters(c.RateLimits), large: newLarge()}
 	plumbing := &web.API{Name: "keynest", Answer: a.answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads}
 	return plumbing.Handler(a.serve)
 }
@@ -75,6 +78,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 		return preflight(w, r)
 	}
 	q := &request{api: a, target: t, route: to, w: w, r: r, query: web.SplitPairs(r.URL.RawQuery), client: a.Proxies.Client(r)}
+	defer q.release()
 	if to.exempt {
 		return q.run()
 	}

@@ -49,7 +49,7 @@ func (q *request) auditLogs() error {
 	if err != nil {
 		return err
 	}
-	return q.reply(http.StatusOK, pageOf(q, page, showAuditEntry))
+	return replyList(q, page, showAuditEntry)
 }
 
 // auditTypes are the content types of an export.

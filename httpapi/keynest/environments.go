@@ -48,7 +48,7 @@ func (q *request) listEnvironments() error {
 	if err != nil {
 		return err
 	}
-	return q.reply(http.StatusOK, pageOf(q, page, showEnvironment))
+	return replyList(q, page, showEnvironment)
 }
 
 // environmentFields reads what a body says of an environment.
@@ -113,5 +113,5 @@ func (q *request) environmentVariables() error {
 	if err != nil {
 		return err
 	}
-	return q.reply(http.StatusOK, pageOf(q, page, showVariable))
+	return replyList(q, page, showVariable)
 }

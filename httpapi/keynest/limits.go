@@ -19,7 +19,7 @@ const (
 type RateLimits struct {
 	User      web.Limits // for each user
 	Anonymous web.Limits // for each client address of requests without a token
-	Entry     web.Limits // for each client address: login and registration together
+	Entry     web.Limits // for each client address: login, registration and change of password together
 }
 
 // ParseRateLimit reads what an operator gives for all requests: off, document,

@@ -12,7 +12,7 @@ import (
 )
 
 // rateLimits are limits as an operator writes them: on all requests, and on
-// login and registration.
+// login, registration and change of password.
 func rateLimits(t testing.TB, all, entry string) (l RateLimits) {
 	t.Helper()
 	var err error
@@ -69,6 +69,7 @@ func TestEntryLimit(t *testing.T) {
 	before := w.store.Commits()
 	w.over(60, w.send("", "POST", "/api/auth/login/", fmt.Sprintf(`{"email":"ann@example.com","password":%q}`, password)))
 	w.over(60, w.send("", "POST", "/api/auth/register/", `{}`))
+	w.over(60, w.send(token, "POST", "/api/auth/password/", `{"current_password":"a guess"}`))
 	if w.store.Commits() != before {
 		t.Error("what is refused commits")
 	}

@@ -19,7 +19,7 @@ func (q *request) listOrganizations() error {
 	if err != nil {
 		return err
 	}
-	return q.reply(http.StatusOK, pageOf(q, page, showOrganization))
+	return replyList(q, page, showOrganization)
 }
 
 func (q *request) createOrganization() error {

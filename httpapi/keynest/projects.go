@@ -47,7 +47,7 @@ func (q *request) listProjects() error {
 	if err != nil {
 		return err
 	}
-	return q.reply(http.StatusOK, pageOf(q, page, showProject))
+	return replyList(q, page, showProject)
 }
 
 // projectFields reads what a body says of a project.
@@ -111,5 +111,5 @@ func (q *request) projectEnvironments() error {
 	if err != nil {
 		return err
 	}
-	return q.reply(http.StatusOK, pageOf(q, page, showEnvironment))
+	return replyList(q, page, showEnvironment)
 }

@@ -27,6 +27,7 @@ type request struct {
 	caller uint64          // the user, 0 if that is not known before the transaction
 	fields fields          // of the body, see read
 	kept   bool            // what a repeat is answered with is kept, see keep
+	held   int64           // bytes of clear values that are let in, see admit
 }
 
 var errNotFound = errs.E(errs.NotFound, "Not found.")
@@ -101,7 +102,7 @@ func (q *request) patience() (context.Context, context.CancelFunc) {
 }
 
 // who is the caller as the layer wants to know it.
-func (q *request) who() vault.Client { return vault.Client{IP: q.client.String()} }
+func (q *request) who() vault.Client { return vault.Client{IP: q.client.String(), Admit: q.admit} }
 
 // view passes the door, runs fn on a linearizable state, or on a recent one if
 // the client asks for that, and returns when the audit log has recorded what was

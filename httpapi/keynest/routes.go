@@ -64,7 +64,7 @@ func newRoutes() map[place]*route {
 		atLogin:    {work: work{http.MethodPost: (*request).login}, open: true, private: true, entry: true},
 		atLogout:   {work: work{http.MethodPost: (*request).logout}, private: true},
 		atProfile:  {work: work{http.MethodGet: (*request).profile, http.MethodPatch: (*request).updateProfile}, private: true},
-		atPassword: {work: work{http.MethodPost: (*request).changePassword}, private: true},
+		atPassword: {work: work{http.MethodPost: (*request).changePassword}, private: true, entry: true},
 
 		atOrganizations: {work: work{http.MethodGet: (*request).listOrganizations, http.MethodPost: (*request).createOrganization}},
 		atOrganization: {work: work{

@@ -47,7 +47,7 @@ func (q *request) listVariables() error {
 	if err != nil {
 		return err
 	}
-	return q.reply(http.StatusOK, pageOf(q, page, showVariable))
+	return replyList(q, page, showVariable)
 }
 
 // variableFields reads what a body says of a variable.

@@ -67,7 +67,7 @@ func (w *world) serve(change ...func(*settings)) {
 			DB: w.store.DB, Recorder: w.recorder, Log: slog.New(slog.DiscardHandler),
 			Now: func() time.Time { return time.UnixMilli(w.store.Now()) },
 		},
-		layer: vault.Config{Keyring: w.ring},
+		layer: vault.Config{Keyring: w.ring, PasswordCost: seal.Cost{Passes: 1, KiB: 64}},
 	}
 	for _, f := range change {
 		f(s)

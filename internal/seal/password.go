@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
+	"fmt"
+	"runtime"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
@@ -12,29 +14,43 @@ import (
 	"github.com/coveydb/covey/internal/errs"
 )
 
-// maxWaiting bounds who waits for one of the maxDerivations: at some 20 ms each
-// the last one waits less than a second.
-const maxWaiting = 64
+// maxWaiting bounds who waits to derive: at some 20 ms each the last one waits
+// about a second.
+const maxWaiting = 48
 
-// Passwords hashes and checks passwords, no more than maxDerivations at once, so
-// that a flood of logins takes neither all cores nor much memory. Safe for
-// concurrent use.
+// Passwords hashes and checks passwords, no more than maxDerivations at once and
+// on no more than half the cores, so that a flood of logins takes little of what
+// other requests need. Safe for concurrent use.
 type Passwords struct {
+	cost   Cost
+	head   string        // begins every hash
 	places chan struct{} // held while waiting or deriving
 	slots  chan struct{} // held while deriving
 }
 
-// NewPasswords returns a Passwords.
-func NewPasswords() *Passwords {
-	return &Passwords{places: make(chan struct{}, maxDerivations+maxWaiting), slots: make(chan struct{}, maxDerivations)}
+// Cost is what a guess takes from who has a hash. It is part of the hash's
+// form: what was hashed at one cost is refused at another, so that no stored
+// hash can ask for more. The zero Cost is the only one outside tests, where
+// hashing would take most of the time.
+type Cost struct {
+	Passes uint32
+	KiB    uint32
+}
+
+// NewPasswords returns a Passwords that hashes at a cost.
+func NewPasswords(c Cost) *Passwords {
+	if c == (Cost{}) {
+		c = Cost{Passes: argonTime, KiB: argonMemory}
+	}
+	slots := max(1, min(maxDerivations, runtime.GOMAXPROCS(0)/2))
+	return &Passwords{
+		cost: c, head: fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, c.KiB, c.Passes, argonThreads),
+		places: make(chan struct{}, slots+maxWaiting), slots: make(chan struct{}, slots),
+	}
 }
 
 // Parts of a hash: a 16 byte salt and a 32 byte key, in base64 without padding.
 const passwordHashSize = 32
-
-// passwordHead begins every hash: the cost is part of the form, and no stored
-// hash can ask for more.
-const passwordHead = "$argon2id$v=19$m=19456,t=2,p=1$"
 
 // Hash returns the argon2id hash of a password in its usual text form, with a
 // salt of its own. It takes some 20 ms of one core, and longer when others hash
@@ -48,7 +64,7 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	enc := base64.RawStdEncoding
-	return passwordHead + enc.EncodeToString(salt[:]) + "$" + enc.EncodeToString(key), nil
+	return p.head + enc.EncodeToString(salt[:]) + "$" + enc.EncodeToString(key), nil
 }
 
 // Match reports whether a password is the one that hash was made of. It costs
@@ -56,7 +72,7 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 // the time does not tell. Errors are those of Hash, and errs.Internal for a
 // hash of another form.
 func (p *Passwords) Match(ctx context.Context, hash, password string) (bool, error) {
-	salt, want, ok := parsePassword(hash)
+	salt, want, ok := p.parse(hash)
 	if !ok && hash != "" {
 		return false, errs.E(errs.Internal, "a password's hash is damaged or of a newer form")
 	}
@@ -83,11 +99,11 @@ func (p *Passwords) derive(ctx context.Context, password string, salt []byte) ([
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	return argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, passwordHashSize), nil
+	return argon2.IDKey([]byte(password), salt, p.cost.Passes, p.cost.KiB, argonThreads, passwordHashSize), nil
 }
 
-func parsePassword(hash string) (salt, key []byte, ok bool) {
-	rest, ok := strings.CutPrefix(hash, passwordHead)
+func (p *Passwords) parse(hash string) (salt, key []byte, ok bool) {
+	rest, ok := strings.CutPrefix(hash, p.head)
 	if !ok {
 		return nil, nil, false
 	}

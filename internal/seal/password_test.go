@@ -11,7 +11,7 @@ import (
 )
 
 func TestPasswords(t *testing.T) {
-	p := NewPasswords()
+	p := NewPasswords(Cost{})
 	hash, err := p.Hash(t.Context(), "correct horse")
 	if err != nil {
 		t.Fatal(err)
@@ -41,8 +41,8 @@ func TestPasswords(t *testing.T) {
 }
 
 func TestDamagedPasswordHashes(t *testing.T) {
-	p := NewPasswords()
-	for _, bad := range []string{"x", goldenPassword[:len(goldenPassword)-1], goldenPassword + "A", passwordHead, "$argon2id$v=19$m=9999999,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAA"} {
+	p := NewPasswords(Cost{})
+	for _, bad := range []string{"x", goldenPassword[:len(goldenPassword)-1], goldenPassword + "A", p.head, "$argon2id$v=19$m=64,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$9Zf+ilp6EEQrzFxrwJ4LxQgOE8vdbobvrdZEqgtmhQY", "$argon2id$v=19$m=9999999,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAA"} {
 		if ok, err := p.Match(t.Context(), bad, "golden"); ok || !errs.Is(err, errs.Internal) {
 			t.Errorf("Match with hash %q = %v, %v", bad, ok, err)
 		}
@@ -50,7 +50,7 @@ func TestDamagedPasswordHashes(t *testing.T) {
 }
 
 func TestTooManyPasswordsAreRefused(t *testing.T) {
-	p := NewPasswords()
+	p := NewPasswords(Cost{})
 	for range cap(p.slots) {
 		p.slots <- struct{}{}
 	}
@@ -82,10 +82,11 @@ func TestTooManyPasswordsAreRefused(t *testing.T) {
 }
 
 func FuzzParsePassword(f *testing.F) {
+	p := NewPasswords(Cost{})
 	f.Add(goldenPassword)
-	f.Add(passwordHead + "$")
+	f.Add(p.head + "$")
 	f.Fuzz(func(t *testing.T, hash string) {
-		salt, key, ok := parsePassword(hash)
+		salt, key, ok := p.parse(hash)
 		if ok && (len(salt) != SaltSize || len(key) != passwordHashSize) {
 			t.Errorf("%q: salt of %d, key of %d bytes", hash, len(salt), len(key))
 		}

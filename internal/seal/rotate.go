@@ -99,12 +99,19 @@ func (k *Keyring) Reseal(seed Seed, sealed, place []byte) ([]byte, bool, error) 
 	return again, err == nil, err
 }
 
-// Reload reads the keyring's file again and reports whether its keys or its
-// primary key are others than before. On an error the keyring stays as it is.
-// A file in which another key has taken the id of one that the keyring holds is
-// errs.Invalid: what that key has sealed would not open. A keyring that came
-// from no file does not change.
+// Reload is ReloadIf that lets every key go.
 func (k *Keyring) Reload() (changed bool, err error) {
+	return k.ReloadIf(func([]string) error { return nil })
+}
+
+// ReloadIf reads the keyring's file again and reports whether its keys or its
+// primary key are others than before. On an error the keyring stays as it is.
+// Where the file lacks keys that the keyring holds, mayGo is asked with their
+// ids, ascending, and its error is that of ReloadIf. A file in which another key
+// has taken the id of one that the keyring holds is errs.Invalid: what that key
+// has sealed would not open. A keyring that came from no file does not change.
+// Only one call at a time may be under way.
+func (k *Keyring) ReloadIf(mayGo func(ids []string) error) (changed bool, err error) {
 	if k == nil || k.path == "" {
 		return false, nil
 	}
@@ -113,9 +120,20 @@ func (k *Keyring) Reload() (changed bool, err error) {
 		return false, err
 	}
 	next, before := loaded.keys.Load(), k.keys.Load()
-	for id, hash := range next.hashes {
-		if old, there := before.hashes[id]; there && old != hash {
+	var gone []string
+	for id, old := range before.hashes {
+		hash, there := next.hashes[id]
+		if there && old != hash {
 			return false, errs.E(errs.Invalid, "keyring file %s: key %s is another than the one that is in use under this id", k.path, id)
+		}
+		if !there {
+			gone = append(gone, id)
+		}
+	}
+	if len(gone) > 0 {
+		slices.Sort(gone)
+		if err := mayGo(gone); err != nil {
+			return false, err
 		}
 	}
 	k.keys.Store(next)
@@ -216,8 +234,8 @@ func drawKey() fileKey {
 	return k
 }
 
-// edit changes a keyring file. A crash leaves the old or the new one. Two
-// edits at once do not lose a key: one of them is errs.Conflict.
+// edit changes a keyring file, which keeps its owner. A crash leaves the old or
+// the new one. Two edits at once do not lose a key: one of them is errs.Conflict.
 func edit(path string, change func(*file) error) error {
 	path, err := target(path)
 	if err != nil {
@@ -246,7 +264,11 @@ func edit(path string, change func(*file) error) error {
 	} else if err != nil {
 		return fileError(err)
 	}
-	if err := os.Rename(next, path); err != nil {
+	err = keepOwner(next, path)
+	if err == nil {
+		err = os.Rename(next, path)
+	}
+	if err != nil {
 		return fileError(errors.Join(err, os.Remove(next)))
 	}
 	return fileError(syncFolder(path))

@@ -3,6 +3,7 @@ package seal
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -263,5 +264,25 @@ func TestReloadRefusesAnotherKeyUnderTheSameID(t *testing.T) {
 	}
 	if p, err := k.Open(sealed, nil); err != nil || string(p) != "p" {
 		t.Errorf("after it: %q, %v", p, err)
+	}
+}
+
+func TestKeysThatMayNotGoStay(t *testing.T) {
+	path, k := created(t)
+	old := k.Primary()
+	if _, err := Rotate(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := Drop(path, old); err != nil {
+		t.Fatal(err)
+	}
+	var asked []string
+	needed := errs.E(errs.Invalid, "needed")
+	changed, err := k.ReloadIf(func(ids []string) error { asked = ids; return needed })
+	if changed || !errors.Is(err, needed) || !slices.Equal(asked, []string{old}) || k.Primary() != old {
+		t.Errorf("asked for %v: %v, %v, and it seals with %s", asked, changed, err, k.Primary())
+	}
+	if changed, err := k.Reload(); !changed || err != nil || k.Holds(old) {
+		t.Errorf("they may: %v, %v, keys %v", changed, err, k.IDs())
 	}
 }

@@ -31,6 +31,7 @@ type Store struct {
 	conflicts int
 	failure   error
 	lost      int
+	repeats   int
 	commits   int
 }
 
@@ -102,6 +103,14 @@ func (s *Store) LoseNext(n int) {
 	s.lost = n
 }
 
+// RepeatNext makes the next n commits go through the log twice, as when a leader
+// falls before it has answered the node that forwarded a command.
+func (s *Store) RepeatNext(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.repeats = n
+}
+
 // Commits returns how many commits were tried, those made to fail included.
 func (s *Store) Commits() int {
 	s.mu.Lock()
@@ -154,15 +163,27 @@ func (s *Store) Commit(ctx context.Context, cmd *command.Command) (command.Resul
 		s.conflicts--
 		return command.Result{Outcome: command.Conflict, Msg: "injected"}, nil
 	}
-	s.index++
-	entry := fsm.Entry{Index: s.index, Data: command.AppendEntry(nil, s.now, cmd.Append(nil))}
-	res, err := s.machine.Apply([]fsm.Entry{entry})
+	res, err := s.apply(cmd)
+	if err == nil && s.repeats > 0 {
+		s.repeats--
+		res, err = s.apply(cmd)
+	}
 	if err != nil {
 		return command.Result{}, err
 	}
 	if s.lost > 0 {
 		s.lost--
 		return command.Result{}, errs.E(errs.Unknown, "the answer was lost (injected)")
+	}
+	return res, nil
+}
+
+func (s *Store) apply(cmd *command.Command) (command.Result, error) {
+	s.index++
+	entry := fsm.Entry{Index: s.index, Data: command.AppendEntry(nil, s.now, cmd.Append(nil))}
+	res, err := s.machine.Apply([]fsm.Entry{entry})
+	if err != nil {
+		return command.Result{}, err
 	}
 	return res[0][0], nil
 }

@@ -187,6 +187,29 @@ func TestAuditChainGrowsUnderConflicts(t *testing.T) {
 	})
 }
 
+// Nodes take the time from their own clocks, and these do not quite agree.
+func TestAuditTimesNeverGoBack(t *testing.T) {
+	w := newAuditWorld(t)
+	c := chain{organizationChain, 1}
+	w.update(func(tx *kv.Tx) error {
+		return c.append(tx, &AuditEntry{Timestamp: "2023-11-14T22:13:21Z", Details: []byte(`{}`)}) // of a node that is ahead
+	})
+	w.record(jane, variableEvent(1, 1))
+	w.Advance(2 * time.Second)
+	w.record(jane, variableEvent(1, 2))
+	w.view(func(tx *kv.Tx) error {
+		entries, err := c.part(tx, 0, 3)
+		var got []string
+		for _, e := range entries {
+			got = append(got, e.Timestamp[len("2023-11-14T"):])
+		}
+		if diff := cmp.Diff([]string{"22:13:21Z", "22:13:21Z", "22:13:22Z"}, got); diff != "" {
+			t.Errorf("times (-want +got):\n%s", diff)
+		}
+		return err
+	})
+}
+
 func TestAuditIDsAreNeverGivenTwice(t *testing.T) {
 	w := newAuditWorld(t)
 	seen := map[uint64]bool{}

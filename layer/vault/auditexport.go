@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"io"
@@ -198,8 +199,8 @@ func (e AuditEntry) row() []string {
 		e.Action, e.Verb, e.TargetType, number(e.TargetID), cell(string(e.Details)), cell(e.IPAddress), e.Hash}
 }
 
-// entryOf is the reverse of row. What is no number reads as 0, and so does not
-// give the same row again.
+// entryOf is the reverse of row. What is no number reads as 0, and blanks in the
+// details are left out, so that neither gives the same row again.
 func entryOf(row []string) AuditEntry {
 	number := func(s string) uint64 {
 		n, _ := strconv.ParseUint(s, 10, 64)
@@ -208,8 +209,18 @@ func entryOf(row []string) AuditEntry {
 	return AuditEntry{
 		Chain: row[0], Number: number(row[1]), ID: number(row[2]), Timestamp: row[3], User: number(row[4]),
 		UserName: uncell(row[5]), UserEmail: uncell(row[6]), Action: row[7], Verb: row[8], TargetType: row[9],
-		TargetID: number(row[10]), Details: json.RawMessage(uncell(row[11])), IPAddress: uncell(row[12]), Hash: row[13],
+		TargetID: number(row[10]), Details: compact(uncell(row[11])), IPAddress: uncell(row[12]), Hash: row[13],
 	}
+}
+
+// compact returns JSON as it is hashed, without the blanks that it need not
+// have, and other texts as they are.
+func compact(text string) json.RawMessage {
+	var b bytes.Buffer
+	if json.Compact(&b, []byte(text)) != nil {
+		return json.RawMessage(text)
+	}
+	return b.Bytes()
 }
 
 // cell keeps spreadsheets from taking a text for a formula: they show one that

@@ -112,6 +112,7 @@ func TestAuditVerifyFindsWhatWasDone(t *testing.T) {
 		}{
 			{"an edited text", replaceIn(at+2, "192.0.2.1", "192.0.2.2"), []string{"entry 3: edited"}},
 			{"an edited name in the details", replaceIn(at+2, "web & app", "web & spp"), []string{"entry 3: edited"}},
+			{"a blank in the details", replaceIn(at+2, "{\"", "{ \""), []string{"entry 3: edited"}},
 			{"an edited time", replaceIn(at+4, "22:13:20", "22:13:21"), []string{"entry 5: edited"}},
 			{"a number written otherwise", replaceIn(at+2, "3", "03"), []string{"edited"}},
 			{"a removed entry", cut(at+1, at+2), []string{"entry 2: removed"}},

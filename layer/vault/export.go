@@ -105,6 +105,9 @@ func (s *Session) clear(at *place) (pairs []pair, broken Undecryptable, err erro
 		case err != nil:
 			return err
 		default:
+			if err := s.hold(len(plain), func() (int, error) { return sizeOf(s.tx, at.environmentID) }); err != nil {
+				return err
+			}
 			found = append(found, numbered{h.row.ID, pair{h.key, string(plain)}})
 		}
 		return nil

@@ -22,6 +22,7 @@ import "github.com/coveydb/covey/internal/tuple"
 //	'v' 'c' string(what) uint(owner)   -> how many there are, a counter
 //	'v' 'a' chain uint(number)         -> audit entry
 //	'v' 'h' chain                      -> head of a chain
+//	'v' 'q' name                       -> nothing: a Recorder asks others to give way
 //
 // A chain is a byte, o or u, and the id of the organization or user.
 const (
@@ -44,6 +45,7 @@ const (
 	countByte        = 'c'
 	auditByte        = 'a'
 	headByte         = 'h'
+	wayByte          = 'q'
 )
 
 // key begins a key of a kind, in a slice of its own with room for n more bytes.
@@ -66,6 +68,8 @@ func byIDText(kind byte, id uint64, text string) []byte {
 }
 
 func tokenKey(hash []byte) []byte { return append(key(tokenByte, len(hash)), hash...) }
+
+func wayKey(name []byte) []byte { return append(key(wayByte, len(name)), name...) }
 
 func countKey(what string, owner uint64) []byte {
 	return tuple.AppendUint(byText(countByte, what), owner)

@@ -131,7 +131,7 @@ func (s *Session) Invite(organization uint64, email, role string) (Invited, erro
 }
 
 func parseInvitation(email, role string) (string, Role, error) {
-	email = strings.ToLower(strings.TrimSpace(email))
+	email = strings.TrimSpace(email)
 	r := Role(strings.ToLower(strings.TrimSpace(role)))
 	if r == "" {
 		r = Viewer
@@ -146,7 +146,7 @@ func parseInvitation(email, role string) (string, Role, error) {
 	case !ValidRole(r):
 		return "", "", invalid(textRole)
 	}
-	return email, r, nil
+	return strings.ToLower(email), r, nil
 }
 
 const textRole = "Invalid role. Must be admin, editor, or viewer"

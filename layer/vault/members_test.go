@@ -53,6 +53,7 @@ func TestInvitationRefuses(t *testing.T) {
 		{"  ", "owner", "Email is required"},
 		{"gus", "", "Invalid email format"},
 		{"a@b", "", "Invalid email format"},
+		{"\u212aim@example.com", "", "Invalid email format"},
 		{"Gus <gus@example.com>", "", "Invalid email format"},
 		{"gus@example.com\nx", "", "Invalid email format"},
 		{strings.Repeat("a", 250) + "@example.com", "", "Email address too long"},

@@ -173,9 +173,13 @@ func checkDescription(f FieldErrors, d *string) {
 	}
 }
 
-// unprintable reports whether r could break a line, steer a terminal or show
-// what follows in another order. Also what is no UTF-8 is: it would be stored
-// as something else.
+// unprintable reports whether r could break a line, steer a terminal, show what
+// follows in another order, or make two names that look the same. Also what is
+// no UTF-8 is: it would be stored as something else. The two joiners are letters
+// of some scripts.
 func unprintable(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError
+	if r == '\u200c' || r == '\u200d' {
+		return false
+	}
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Zl, unicode.Zp) || r == utf8.RuneError
 }

@@ -40,7 +40,7 @@ func TestTypeOfEnvironmentIsNotRepeatedWhenLong(t *testing.T) {
 }
 
 func TestTextsThatAreNotWhatTheySeem(t *testing.T) {
-	for _, name := range []string{"a\nb", "a\x1b[2Jb", "a\u2028b", "a\u202egnp", "\u2066ab", "a\xffb", "a\x00b"} {
+	for _, name := range []string{"a\nb", "a\x1b[2Jb", "a\u2028b", "a\u202egnp", "\u2066ab", "a\xffb", "a\x00b", "Acme\u200b", "\ufeffAcme", "\u00ad\u00ad", "\u3164\u3164", "\U000e0041x"} {
 		f := FieldErrors{}
 		checkOrganizationName(f, name)
 		if diff := cmp.Diff(FieldErrors{"name": {textControl}}, f); diff != "" {

@@ -41,12 +41,15 @@ const (
 //
 // All changes in an organization are links of one audit chain and exclude each
 // other, wherever they are made. Without turns they would conflict and be tried
-// again and again, and some would wait for seconds. Safe for concurrent use.
+// again and again, and some would wait for seconds. Other nodes' that lose too
+// often are given way. Safe for concurrent use.
 type Recorder struct {
 	db     *kv.DB
 	ctx    context.Context // of the commits; ends with Close
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+	name   []byte     // unlike that of any other
+	asking sync.Mutex // held while others are asked to give way
 
 	mu      sync.Mutex
 	queue   []*turn
@@ -71,7 +74,7 @@ type turn struct {
 // NewRecorder returns a Recorder, to be closed before db's backend.
 func NewRecorder(db *kv.DB) *Recorder {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Recorder{db: db, ctx: ctx, cancel: cancel}
+	return &Recorder{db: db, ctx: ctx, cancel: cancel, name: newName()}
 }
 
 // Close ends a commit that is under way, whose callers get an error, and waits
@@ -181,7 +184,12 @@ func (r *Recorder) withdraw(t *turn) bool {
 
 // run commits batches until nothing waits.
 func (r *Recorder) run() {
-	for batch := r.next(); batch != nil; batch = r.next() {
+	for {
+		r.giveWay()
+		batch := r.next()
+		if batch == nil {
+			return
+		}
 		r.commit(batch)
 		for _, t := range batch {
 			close(t.done)
@@ -216,15 +224,11 @@ func (r *Recorder) commit(batch []*turn) {
 	defer cancel()
 	if len(batch) == 1 {
 		t := batch[0]
-		if t.once != nil {
-			t.result, t.err = r.db.UpdateOnce(ctx, *t.once, t.run)
-		} else {
-			t.result, t.err = r.db.Update(ctx, t.run)
-		}
+		t.result, t.err = r.update(ctx, t.once, t.run)
 		return
 	}
 	refused := false
-	res, err := r.db.Update(ctx, func(tx *kv.Tx) error {
+	res, err := r.update(ctx, nil, func(tx *kv.Tx) error {
 		refused = false
 		for _, t := range batch {
 			if err := t.run(tx); err != nil {

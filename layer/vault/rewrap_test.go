@@ -67,7 +67,7 @@ func TestDataKeysAndTokensAreSealedAnew(t *testing.T) {
 		t.Errorf("after: %s, want %s", got, want)
 	}
 	// A keyring with the new key alone opens all of it.
-	w.s = New(Config{Keyring: onlyKey(t, path, old)})
+	w.s = New(Config{Keyring: onlyKey(t, path, old), PasswordCost: cheap})
 	if got := w.value(u.ID, env, "KEY"); got != "secret value" {
 		t.Errorf("without the old key the value is %q", got)
 	}

@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -71,6 +72,68 @@ func TestValuesOpenInTheirPlaceOnly(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who can write to the store cannot bring a secret to where somebody may read it.
+func TestStoredSecretsDoNotOpenElsewhere(t *testing.T) {
+	_, ring := newRing(t)
+	w := newWorld(t, func(c *Config) { c.Keyring = ring })
+	ann, bob := w.user("ann"), w.user("bob")
+	acme, other := w.organization(ann, "Acme"), w.organization(bob, "Other")
+	web, bobs := w.project(ann, acme, "Web"), w.project(bob, other, "Bobs")
+	production, staging, theirs := w.environment(ann, web, "production"), w.environment(ann, web, "staging"), w.environment(bob, bobs, "production")
+	w.variable(ann, production, "KEY", "secret")
+	organization := func(s *Session, change func(from, to *organizationRow)) error {
+		from, err := readRow[organizationRow](s.tx, byID(organizationByte, acme))
+		to, err2 := readRow[organizationRow](s.tx, byID(organizationByte, other))
+		if err := errors.Join(err, err2); err != nil {
+			return err
+		}
+		change(from, to)
+		s.tx.Set(byID(organizationByte, other), encode(to), 0)
+		return nil
+	}
+	for _, to := range []struct {
+		what       string
+		user, into uint64
+		name       string
+		change     func(from, to *organizationRow) // of the organizations
+	}{
+		{"another key", ann, production, "KEY2", nil},
+		{"another environment", ann, staging, "KEY", nil},
+		{"another organization", bob, theirs, "KEY", nil},
+		{"with the data key", bob, theirs, "KEY", func(from, to *organizationRow) { to.Keys = from.Keys }},
+		{"with what the data key is bound to", bob, theirs, "KEY", func(from, to *organizationRow) { to.UID = from.UID }},
+	} {
+		w.must(ann, func(s *Session) error {
+			row, err := readVariable(s.tx, byIDText(variableByte, production, "KEY"))
+			if err == nil && to.change != nil {
+				err = organization(s, to.change)
+			}
+			if err == nil {
+				s.tx.Set(byIDText(variableByte, to.into, to.name), row.encode(), 0)
+			}
+			return err
+		})
+		wantKind(t, w.as(to.user, func(s *Session) error {
+			at, err := s.environment(to.into, ReadValue)
+			if err != nil {
+				return err
+			}
+			row, err := readVariable(s.tx, byIDText(variableByte, to.into, to.name))
+			if err != nil {
+				return err
+			}
+			p, err := s.openValue(at.organization, at.environment, to.name, row.Value)
+			if err == nil {
+				t.Errorf("%s: it opens as %q", to.what, p)
+			}
+			return err
+		}), errs.Internal)
+	}
+	if got := w.value(ann, production, "KEY"); got != "secret" {
+		t.Errorf("where it belongs it opens as %q", got)
+	}
 }
 
 // A transaction that runs again seals the same alike, and what has changed in

@@ -13,6 +13,11 @@ import (
 type Client struct {
 	IP   string // for the audit log
 	Draw Draw   // of a request that changes something
+
+	// Admit is asked once, in a transaction that comes to hold more than 1 MiB of
+	// clear values, and told how many bytes of them there may be. Its error is the
+	// transaction's. Nil admits everybody.
+	Admit func(most int) error
 }
 
 // A Session is a user whom the door has let in, in one transaction. All access
@@ -26,6 +31,8 @@ type Session struct {
 	byOp  bool // it is the cluster's operator who acts, for the user
 	draw  Draw
 	drawn uint64 // how many random values were made up
+	admit func(most int) error
+	held  int // bytes of clear values, see hold
 
 	readings []Reading // see Readings
 	last     openKey   // the data key that was last used
@@ -72,7 +79,7 @@ func (s *Store) As(tx *kv.Tx, cred auth.Credential, who Client) (*Session, error
 
 // session is a Session of a user whom somebody has let in.
 func (s *Store) session(tx *kv.Tx, id uint64, row *userRow, who Client) *Session {
-	return &Session{store: s, tx: tx, user: id, row: row, ip: who.IP, draw: who.Draw}
+	return &Session{store: s, tx: tx, user: id, row: row, ip: who.IP, draw: who.Draw, admit: who.Admit}
 }
 
 // hashToken returns what a token is looked up by. Tokens are random, so a hash

@@ -9,6 +9,7 @@ type Config struct {
 	Keyring            *seal.Keyring // wraps data keys and tokens; nil: what needs it is errs.Unavailable
 	ClosedRegistration bool          // accounts are made by the operator only
 	ViewerExport       bool          // viewers may export
+	PasswordCost       seal.Cost     // lower in tests only
 }
 
 // Store is the layer with its configuration. It holds no data but what it
@@ -21,4 +22,4 @@ type Store struct {
 }
 
 // New returns a Store.
-func New(cfg Config) *Store { return &Store{cfg: cfg, passwords: seal.NewPasswords()} }
+func New(cfg Config) *Store { return &Store{cfg: cfg, passwords: seal.NewPasswords(cfg.PasswordCost)} }

@@ -107,9 +107,10 @@ func (r Registration) check() (userRow, error) {
 	return row, f.Err()
 }
 
-// checkEmail returns an address as it is stored: in lower case.
+// checkEmail returns an address as it is stored: in lower case. It judges the
+// one that was given, since of some letters only the lower case is a plain one.
 func checkEmail(f FieldErrors, email string) string {
-	email = strings.ToLower(strings.TrimSpace(email))
+	email = strings.TrimSpace(email)
 	switch {
 	case email == "":
 		f.Add("email", textBlank)
@@ -118,7 +119,7 @@ func checkEmail(f FieldErrors, email string) string {
 	case !ValidEmail(email):
 		f.Add("email", "Enter a valid email address.")
 	}
-	return email
+	return strings.ToLower(email)
 }
 
 // ValidEmail reports whether email is an address that an account can have: one

@@ -177,6 +177,7 @@ func TestRegistrationIsChecked(t *testing.T) {
 		{"signs in the username", func(r *Registration) { r.Username = "a-b" }, FieldErrors{"username": {"Username can only contain letters, numbers, and underscores."}}},
 		{"no e-mail", func(r *Registration) { r.Email = " " }, FieldErrors{"email": {"This field may not be blank."}}},
 		{"bad e-mail", func(r *Registration) { r.Email = "a@b" }, FieldErrors{"email": {"Enter a valid email address."}}},
+		{"e-mail with a kelvin sign", func(r *Registration) { r.Email = "\u212aim@example.com" }, FieldErrors{"email": {"Enter a valid email address."}}},
 		{"long e-mail", func(r *Registration) { r.Email = strings.Repeat("a", 250) + "@b.cc" }, FieldErrors{"email": {"Ensure this field has no more than 254 characters."}}},
 		{"short password", func(r *Registration) { r.Password = "a b c" }, FieldErrors{"password": {"Ensure this field has at least 8 characters."}}},
 		{"long password", func(r *Registration) { r.Password = strings.Repeat("é", 129) }, FieldErrors{"password": {"Ensure this field has no more than 128 characters."}}},

@@ -51,7 +51,7 @@ func (s *Session) Variables(filter VariableFilter, p Paging) (Page[Variable], er
 			return Page[Variable]{}, err
 		}
 	}
-	l := lister{s: s}
+	l := lister{s: s, most: func() (int, error) { return MaxPageSize * MaxValue, nil }}
 	shown, err := page(p, ids, func(id uint64) (Variable, error) {
 		f := foundByID[id]
 		row, err := readVariable(s.tx, byIDText(variableByte, f.at.environmentID, f.key))
@@ -72,7 +72,7 @@ func (s *Session) EnvironmentVariables(environment uint64) ([]Variable, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, room := lister{s: s}, maxShown
+	l, room := lister{s: s, most: func() (int, error) { return sizeOf(s.tx, environment) }}, maxShown
 	shown := []Variable{}
 	err = scanVariables(s.tx, environment, &room, func(h held) error {
 		v, _, err := l.show(at, h)
@@ -91,10 +91,11 @@ func (s *Session) EnvironmentVariables(environment uint64) ([]Variable, error) {
 // zero value with its session is ready.
 type lister struct {
 	s        *Session
-	roles    map[uint64]Role   // by organization
-	creators map[uint64]string // by user
-	clear    map[*place]int    // how many values were shown
-	places   []*place          // of clear, in order
+	most     func() (int, error) // see Session.hold
+	roles    map[uint64]Role     // by organization
+	creators map[uint64]string   // by user
+	clear    map[*place]int      // how many values were shown
+	places   []*place            // of clear, in order
 }
 
 // show shows a variable; clear tells whether its value was. A value that does
@@ -122,6 +123,9 @@ func (l *lister) show(at *place, h held) (v Variable, clear bool, err error) {
 		v.Value = MaskDamaged
 		return v, false, nil
 	case err != nil:
+		return Variable{}, false, err
+	}
+	if err := l.s.hold(len(plain), l.most); err != nil {
 		return Variable{}, false, err
 	}
 	v.Value = string(plain)

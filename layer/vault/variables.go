@@ -183,8 +183,8 @@ func (s *Session) Variable(id uint64) (Variable, error) {
 }
 
 // UpdateVariable changes what fields has. Without a value the one there is
-// stays, also when the key changes. A variable stays in its environment:
-// another one is errs.Invalid.
+// stays, also when the key changes, and that it was shown is in the audit log.
+// A variable stays in its environment: another one is errs.Invalid.
 func (s *Session) UpdateVariable(id uint64, fields VariableFields) (Variable, error) {
 	at, h, err := s.variable(id, UpdateVariable)
 	if err != nil {
@@ -226,6 +226,11 @@ func (s *Session) UpdateVariable(id uint64, fields VariableFields) (Variable, er
 	told["key"], told["variable_key"] = h.key, h.key
 	if err := s.audit(event{at.project.Organization, verbUpdate, targetVariable, id, told}); err != nil {
 		return Variable{}, err
+	}
+	if fields.Value == nil { // the caller is shown one that was not its own
+		if err := s.audit(at.variableEvent(verbView, id, h.key)); err != nil {
+			return Variable{}, err
+		}
 	}
 	return s.showVariable(at, h, value)
 }

@@ -20,13 +20,16 @@ type world struct {
 	s *Store
 }
 
+// cheap lets tests hash passwords in no time.
+var cheap = seal.Cost{Passes: 1, KiB: 64}
+
 func newWorld(t testing.TB, change ...func(*Config)) *world {
 	t.Helper()
 	ring, err := seal.Create(filepath.Join(t.TempDir(), "keyring"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{Keyring: ring}
+	cfg := Config{Keyring: ring, PasswordCost: cheap}
 	for _, c := range change {
 		c(&cfg)
 	}

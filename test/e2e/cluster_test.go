@@ -61,6 +61,7 @@ type server struct {
 	http, peer, gossip, join string
 	expect                   int
 	extra                    []string
+	env                      []string // beside that of the tests
 
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -122,6 +123,7 @@ func (s *server) start() {
 		args = append(args, "--bootstrap-expect", fmt.Sprint(s.expect))
 	}
 	cmd := exec.Command(binary, append(args, s.extra...)...)
+	cmd.Env = append(os.Environ(), s.env...)
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	if err := cmd.Start(); err != nil {
 		s.t.Fatalf("start %s: %v", s.id, err)

@@ -43,7 +43,7 @@ func newKOTCluster(t *testing.T, extra ...string) []*server {
 }
 
 // followerOf returns a server that does not lead.
-func followerOf(t *testing.T, servers []*server) *server {
+func followerOf(t testing.TB, servers []*server) *server {
 	t.Helper()
 	leader := leaderOf(t, servers)
 	for _, s := range servers {

@@ -41,7 +41,7 @@ func newRestCluster(t *testing.T, size int) []*server {
 }
 
 // covey runs the command line against the server.
-func (s *server) covey(t *testing.T, stdin string, args ...string) string {
+func (s *server) covey(t testing.TB, stdin string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(binary, append(args, "--endpoint", "http://"+s.http)...)
 	cmd.Env = append(os.Environ(), "COVEY_ROOT_KEY="+rootKey)

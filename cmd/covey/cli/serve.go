@@ -82,7 +82,7 @@ func addKeyNest(fs *pflag.FlagSet, k *server.KeyNest) {
 	fs.BoolVar(&k.ViewerExport, "keynest-viewer-export", false, "viewers of an organization may export its environments")
 	fs.StringVar(&k.Origins, "keynest-cors-origins", keynest.DefaultOrigins, "`origins` of pages that may call the KeyNest API, comma-separated; * for all, off for none")
 	fs.StringVar(&k.RateLimit, "keynest-rate-limit", "off", "of the KeyNest API, for each user, or address without a token: off, document, or `limits` such as \"1000 per hour, 50 per minute\"")
-	fs.StringVar(&k.EntryLimit, "keynest-auth-rate-limit", keynest.DefaultEntryLimit, "of the KeyNest API's login and registration, for each client address: off, or `limits`")
+	fs.StringVar(&k.EntryLimit, "keynest-auth-rate-limit", keynest.DefaultEntryLimit, "of the KeyNest API's login, registration and change of password, for each client address: off, or `limits`")
 }
 
 // addMail adds the flags of the relay that sends mails.

@@ -88,7 +88,7 @@ type KeyNest struct {
 	ViewerExport bool   // viewers may export environments
 	Origins      string // of pages that may call the API, comma-separated; *; or off
 	RateLimit    string // off, document, or limits: for each user, or client without a token
-	EntryLimit   string // off, or limits: login and registration, for each client
+	EntryLimit   string // off, or limits: login, registration and change of password, for each client
 }
 
 // A ConfigError is a configuration that was refused before anything was opened.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,8 +73,8 @@ func (k *keeper) repeat(ctx context.Context, do func(context.Context), news <-ch
 }
 
 // watch reads the file again when it has changed.
-func (k *keeper) watch(context.Context) {
-	err := k.poll()
+func (k *keeper) watch(ctx context.Context) {
+	err := k.poll(ctx)
 	if err == nil {
 		k.said = ""
 	} else if text := err.Error(); text != k.said {
@@ -99,7 +100,7 @@ func (k *keeper) report(ctx context.Context) {
 }
 
 // poll reads the file again if it is not the one that was read last.
-func (k *keeper) poll() error {
+func (k *keeper) poll(ctx context.Context) error {
 	if k.path == "" {
 		return nil
 	}
@@ -118,7 +119,7 @@ func (k *keeper) poll() error {
 	case sameFile(k.seen, info):
 		return nil
 	}
-	return k.read()
+	return k.read(ctx)
 }
 
 func sameFile(a, b os.FileInfo) bool {
@@ -132,17 +133,17 @@ func (k *keeper) reload() error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.read()
+	return k.read(context.Background())
 }
 
 // read reads the file. The caller holds mu.
-func (k *keeper) read() error {
+func (k *keeper) read(ctx context.Context) error {
 	// Asked before the file is read: a change that comes after that is seen by
 	// the next poll.
 	k.seen, _ = os.Stat(k.path)
 	ring := k.inventory.Keyring
 	before := ring.IDs()
-	changed, err := ring.Reload()
+	changed, err := ring.ReloadIf(func(ids []string) error { return k.mayGo(ctx, ids) })
 	if err != nil || !changed {
 		return err
 	}
@@ -153,6 +154,34 @@ func (k *keeper) read() error {
 	k.log.Info("the keyring was read again", "primary", ring.Primary(), "keys", ring.IDs())
 	if gone := slices.DeleteFunc(before, ring.Holds); len(gone) > 0 {
 		k.log.Warn("the keyring does not hold keys any more that it held", "keys", gone)
+	}
+	return nil
+}
+
+// mayGo refuses a file without keys that something is sealed with: it is most
+// likely another cluster's, or lost a key too early. The node goes on to open
+// what they have sealed, and seals nothing with a key that is found to be wrong
+// later. The caller holds mu.
+func (k *keeper) mayGo(ctx context.Context, ids []string) error {
+	ctx, cancel := context.WithTimeout(ctx, reportTime)
+	defer cancel()
+	var things int64
+	_, err := k.db.View(ctx, kv.Consistency{}, func(tx *kv.Tx) error {
+		tallies, err := k.inventory.Count(ctx, tx)
+		for _, t := range tallies {
+			if slices.Contains(ids, t.Key) {
+				things += t.Count
+			}
+		}
+		return err
+	})
+	if err != nil {
+		k.seen = nil // the next poll asks again
+		return errs.E(errs.Unavailable, "keyring file %s lacks keys that are in use (%s), and it is not known whether they are needed: %w", k.path, strings.Join(ids, ", "), err)
+	}
+	if things > 0 {
+		return errs.E(errs.Invalid, "keyring file %s lacks keys that %d secrets are sealed with (%s): bring them back, or seal everything anew first; a node that is to go on without them must be started anew",
+			k.path, things, strings.Join(ids, ", "))
 	}
 	return nil
 }

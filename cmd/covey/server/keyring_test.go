@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/seal"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/kv/kvtest"
@@ -194,6 +196,52 @@ func TestTheKeyringFollowsItsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.said("WARN", "does not hold keys any more", old)
+}
+
+// A file that lacks a key that is needed is a mistake: it is another cluster's,
+// or the key was dropped too early.
+func TestKeysThatAreNeededStay(t *testing.T) {
+	k := newKept(t, kvtest.New(t).DB)
+	old := k.ring.Primary()
+	k.put("x1", k.ring)
+	if err := os.Remove(k.path); err != nil {
+		t.Fatal(err)
+	}
+	other, err := seal.Create(k.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.watch(t.Context())
+	k.said("ERROR", "lacks keys that 1 secrets are sealed with ("+old+")")
+	if k.ring.Primary() != old || len(k.ring.IDs()) != 1 {
+		t.Errorf("the keyring seals with %s of %v", k.ring.Primary(), k.ring.IDs())
+	}
+	k.watch(t.Context())
+	k.said() // once is enough
+	k.put("x1", other)
+	if err := k.reload(); err != nil {
+		t.Fatal(err)
+	}
+	k.said("read again", "does not hold keys any more", old)
+	if k.ring.Primary() != other.Primary() {
+		t.Errorf("a keyring that lacks nothing is not taken: it seals with %s", k.ring.Primary())
+	}
+
+	// A store that cannot be asked decides nothing, and is asked again.
+	k.put("x2", k.ring)
+	if err := os.Remove(k.path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.Create(k.path); err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2 {
+		if err := k.poll(gone); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "not known") {
+			t.Errorf("without the store: %v", err)
+		}
+	}
 }
 
 func TestANodeTellsWhatItHoldsAndWhatItLacks(t *testing.T) {
