@@ -32,6 +32,8 @@ type Config struct {
 	Uploads    *web.Uploads     // bounds large bodies; nil = nothing does
 	Log        *slog.Logger     // nil = slog.Default()
 	Now        func() time.Time // for rate limits and errors; nil = time.Now
+
+	large *semaphore.Weighted // bytes of clear values, see admit; nil = largeReads
 }
 
 // api is the handler.
@@ -39,7 +41,6 @@ type api struct {
 	Config
 	routes   map[place]*route
 	limiters limiters
-	large    *semaphore.Weighted
 }
 
 // New returns the API's handler. It serves every path that it is given, and is
@@ -54,7 +55,10 @@ func New(c Config) http.Handler {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &api{Config: c, routes: newRoutes(), limiters: newLimiters(c.RateLimits), large: newLarge()}
+	if c.large == nil {
+		c.large = semaphore.NewWeighted(largeReads)
+	}
+	a := &api{Config: c, routes: newRoutes(), limiters: newLimiters(c.RateLimits)}
 	plumbing := &web.API{Name: "keynest", Answer: a.answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads}
 	return plumbing.Handler(a.serve)
 }

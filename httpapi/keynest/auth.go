@@ -24,6 +24,9 @@ func (q *request) register() error {
 	if err := q.Store.MayRegister(); err != nil {
 		return err
 	}
+	if err := q.Store.Busy(); err != nil {
+		return err
+	}
 	if err := q.read(maxBody); err != nil {
 		return titled(err, titleRegistration)
 	}
@@ -67,6 +70,9 @@ func (q *request) register() error {
 }
 
 func (q *request) login() error {
+	if err := q.Store.Busy(); err != nil {
+		return err
+	}
 	if err := q.read(maxBody); err != nil {
 		return titled(err, titleLogin)
 	}

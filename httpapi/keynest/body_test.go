@@ -150,7 +150,7 @@ func TestIDs(t *testing.T) {
 func TestYes(t *testing.T) {
 	for body, want := range map[string]bool{
 		`true`: true, `false`: false, `"false"`: false, `"False "`: false, `"0"`: false, `"no"`: false, `""`: false, `null`: false, `0`: false, `0.0`: false,
-		`1`: true, `"yes"`: true, `"true"`: true, `1e999`: true, `[]`: true,
+		`1`: true, `"yes"`: true, `"true"`: true, `"On"`: true, `1e999`: false, `[]`: false, `["true"]`: false, `"maybe"`: false,
 	} {
 		f := parsed(t, `{"a":`+body+`}`)
 		if got := f.yes("a", !want); got != want {

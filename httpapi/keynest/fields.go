@@ -173,7 +173,8 @@ func whole(text string) bool {
 func cut(text string) string { return text[:min(len(text), 40)] }
 
 // yes returns a field that says yes or no, or the default if it is missing.
-// false, 0, no and nothing mean no, also as texts.
+// true, 1 and yes mean yes, also as texts, and what is none of the words for
+// that means no: it is asked whether something may be lost.
 func (f *fields) yes(name string, missing bool) bool {
 	v, ok := f.values[name]
 	if !ok {
@@ -184,16 +185,14 @@ func (f *fields) yes(name string, missing bool) bool {
 		return v
 	case string:
 		switch strings.ToLower(strings.TrimSpace(v)) {
-		case "", "false", "0", "no", "off":
-			return false
+		case "true", "t", "1", "yes", "y", "on":
+			return true
 		}
 	case json.Number:
 		n, err := v.Float64()
-		return err != nil || n != 0
-	case nil:
-		return false
+		return err == nil && n != 0
 	}
-	return true
+	return false
 }
 
 // canonical is the same for bodies that mean the same.

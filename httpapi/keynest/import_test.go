@@ -137,7 +137,7 @@ func TestAnImportMeetsWhatIsThere(t *testing.T) {
 	w.imported(2, 0, w.raw("env", "A=1\nB=2"))
 	w.imported(1, 1, w.raw("env", "B=3\nC=4"))
 	w.holds("A=1,B=3,C=4")
-	for _, no := range []string{`false`, `"false"`, `"FALSE"`, `0`, `"0"`, `"no"`, `""`} {
+	for _, no := range []string{`false`, `"false"`, `"FALSE"`, `0`, `"0"`, `"no"`, `""`, `"n"`, `"nein"`, `"null"`, `null`, `[]`, `["true"]`, `{}`} {
 		a := w.send(w.ann, "POST", importPath, `{"data":"D=1\nC=2\nA=3","overwrite":`+no+`}`)
 		w.is(409, `{"error":"Conflicting variables found","details":null,"code":"CONFLICT","timestamp":"*","detail":"Conflicting variables found",
 			"conflicts":["C","A"],"message":"Set overwrite=true to replace existing variables"}`, a)

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/layer/vault"
@@ -24,8 +22,6 @@ const (
 	// list that is shorter has a length.
 	pieceSize = 1 << 20
 )
-
-func newLarge() *semaphore.Weighted { return semaphore.NewWeighted(largeReads) }
 
 // admit waits for room for up to most bytes of clear values, once for a
 // request. errs.Unavailable when none came free in time.
@@ -54,15 +50,19 @@ func (q *request) release() {
 // replyList answers with a page. A long one goes out as it is made: it may have 64 KiB
 // in each item, and as one text would take several times the memory of these.
 func replyList[T, U any](q *request, page vault.Page[T], show func(T) U) error {
-	items := page.Items
-	page.Items = nil
-	body := bytes.TrimSuffix(encode(pageOf(q, page, show)), []byte("]}"))
+	var body bytes.Buffer
+	each := encoder(&body)
+	body.Write(bytes.TrimSuffix(encode(listOf(q, page)), []byte("]}")))
 	begun := false
-	for i, item := range items {
+	for i, item := range page.Items {
 		if i > 0 {
-			body = append(body, ',')
+			body.WriteByte(',')
 		}
-		if body = append(body, encode(show(item))...); len(body) < pieceSize {
+		if err := each.Encode(show(item)); err != nil {
+			panic(err) // texts, numbers, and structs of them
+		}
+		body.Truncate(body.Len() - 1) // the line's end
+		if body.Len() < pieceSize {
 			continue
 		}
 		if !begun {
@@ -73,15 +73,14 @@ func replyList[T, U any](q *request, page vault.Page[T], show func(T) U) error {
 		if q.r.Method == http.MethodHead {
 			return nil
 		}
-		if _, err := q.w.Write(body); err != nil {
+		if _, err := body.WriteTo(q.w); err != nil {
 			return web.ClientGone(err)
 		}
-		body = body[:0]
 	}
-	body = append(body, "]}"...)
+	body.WriteString("]}")
 	if !begun {
-		return q.send(http.StatusOK, body)
+		return q.send(http.StatusOK, body.Bytes())
 	}
-	_, err := q.w.Write(body)
+	_, err := body.WriteTo(q.w)
 	return web.ClientGone(err)
 }

@@ -87,4 +87,4 @@ func (l *limited) Error() string { return "Rate limit exceeded" }
 func (l *limited) Unwrap() error { return errs.E(errs.Limited, "Rate limit exceeded") }
 
 // stamp is a time as answers show it: UTC, whole seconds.
-func stamp(unix int64) string { return time.Unix(unix, 0).UTC().Format("2006-01-02T15:04:05Z") }
+func stamp(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3339) }

@@ -9,12 +9,12 @@ import (
 	"github.com/coveydb/covey/layer/vault"
 )
 
-// list is a page of things as the client sees it.
-type list[T any] struct {
-	Count    int     `json:"count"`
-	Next     *string `json:"next"`
-	Previous *string `json:"previous"`
-	Results  []T     `json:"results"`
+// list is a page of things as the client sees it, without the things.
+type list struct {
+	Count    int        `json:"count"`
+	Next     *string    `json:"next"`
+	Previous *string    `json:"previous"`
+	Results  []struct{} `json:"results"`
 }
 
 // paging reads which page is asked for. A size that is no size is the default
@@ -36,12 +36,10 @@ func (q *request) paging() (p vault.Paging, err error) {
 	return p, nil
 }
 
-// pageOf shows a page with links to those beside it.
-func pageOf[T, U any](q *request, p vault.Page[T], show func(T) U) list[U] {
-	l := list[U]{Count: p.Count, Results: make([]U, len(p.Items))}
-	for i, item := range p.Items {
-		l.Results[i] = show(item)
-	}
+// listOf is what stands around a page: the count, and links to the pages beside
+// it.
+func listOf[T any](q *request, p vault.Page[T]) list {
+	l := list{Count: p.Count, Results: []struct{}{}}
 	if p.Number*p.Size < p.Count {
 		l.Next = q.link(p.Number + 1)
 	}

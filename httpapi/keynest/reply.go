@@ -15,13 +15,18 @@ func (q *request) send(status int, body []byte) error {
 	return web.Send(q.w, q.r, status, body)
 }
 
-// encode returns v, which must be encodable, without the escapes that
-// encoding/json makes for pages: these answers are none.
+// encoder encodes to b, without the escapes that encoding/json makes for pages:
+// these answers are none.
+func encoder(b *bytes.Buffer) *json.Encoder {
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	return e
+}
+
+// encode returns v, which must be encodable.
 func encode(v any) []byte {
 	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	if err := encoder(&b).Encode(v); err != nil {
 		panic(err) // texts, numbers, and structs of them
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'})

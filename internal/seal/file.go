@@ -45,6 +45,21 @@ func Load(path string) (*Keyring, error) {
 	return k, nil
 }
 
+// Parse makes a keyring of the content of a keyring file, for where that comes
+// from somewhere else. It does not change. What is no such content is
+// errs.Invalid.
+func Parse(text string) (*Keyring, error) {
+	f, err := decodeFile([]byte(text))
+	if err != nil {
+		return nil, errs.E(errs.Invalid, "keyring: %w", err)
+	}
+	k, err := f.keyring()
+	if err != nil {
+		return nil, errs.E(errs.Invalid, "keyring: %w", err)
+	}
+	return k, nil
+}
+
 // readFile returns the content of a keyring file that is a sound one.
 func readFile(path string) (*file, error) {
 	f, err := os.Open(path)

@@ -15,8 +15,8 @@ import (
 )
 
 // maxWaiting bounds who waits to derive: at some 20 ms each the last one waits
-// about a second.
-const maxWaiting = 48
+// half a second.
+const maxWaiting = 24
 
 // Passwords hashes and checks passwords, no more than maxDerivations at once and
 // on no more than half the cores, so that a flood of logins takes little of what
@@ -86,12 +86,23 @@ func (p *Passwords) Match(ctx context.Context, hash, password string) (bool, err
 	return subtle.ConstantTimeCompare(key, want) == 1 && ok, nil
 }
 
+var errBusy = errs.E(errs.Unavailable, "too many passwords are being checked; try again")
+
+// Busy is errs.Unavailable while too many wait already: what Hash and Match
+// would most likely return, before anything is done for them.
+func (p *Passwords) Busy() error {
+	if len(p.places) == cap(p.places) {
+		return errBusy
+	}
+	return nil
+}
+
 func (p *Passwords) derive(ctx context.Context, password string, salt []byte) ([]byte, error) {
 	select {
 	case p.places <- struct{}{}:
 		defer func() { <-p.places }()
 	default:
-		return nil, errs.E(errs.Unavailable, "too many passwords are being checked; try again")
+		return nil, errBusy
 	}
 	select {
 	case p.slots <- struct{}{}:

@@ -70,14 +70,17 @@ func TestTooManyPasswordsAreRefused(t *testing.T) {
 	if _, err := p.Hash(ctx, "one more"); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("over the bound: %v", err)
 	}
+	if err := p.Busy(); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("busy: %v", err)
+	}
 	cancel()
 	for range cap(p.places) {
 		if err := <-results; err != context.Canceled {
 			t.Errorf("who waited got %v", err)
 		}
 	}
-	if len(p.places) != 0 {
-		t.Errorf("%d places are still taken", len(p.places))
+	if err := p.Busy(); len(p.places) != 0 || err != nil {
+		t.Errorf("%d places are still taken, %v", len(p.places), err)
 	}
 }
 

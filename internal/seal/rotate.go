@@ -66,13 +66,13 @@ type Seed [32]byte
 // same plain and place seal the same from the same seed. The nonce depends on
 // the plaintext too, so different ones never share it.
 func (k *Keyring) SealFrom(seed Seed, plain, place []byte) ([]byte, error) {
-	if k == nil {
-		return nil, errNoKeyring()
-	}
 	if seed == (Seed{}) {
 		return nil, errs.E(errs.Internal, "a secret was to be sealed from an empty seed")
 	}
-	ring := k.keys.Load()
+	ring, err := k.ready()
+	if err != nil {
+		return nil, err
+	}
 	return ring.seal(plain, place, func(nonce, bound []byte) {
 		h := hmac.New(sha256.New, seed[:])
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(bound))))

@@ -25,8 +25,9 @@ const (
 // concurrent use. A nil *Keyring is a node without one: to seal with it is
 // errs.Invalid and to open errs.Unavailable, with a text that says what to do.
 type Keyring struct {
-	path string // "" = none
-	keys atomic.Pointer[keys]
+	path  string // "" = none
+	keys  atomic.Pointer[keys]
+	stray atomic.Pointer[string] // why nothing is sealed, see Refuse
 }
 
 // keys are what a keyring holds at one time.
@@ -56,14 +57,36 @@ func newKeyring(primary string, all map[string][]byte) (*Keyring, error) {
 	return k, nil
 }
 
+// Refuse makes everything that seals return errs.Unavailable with a reason,
+// until it is called with "". What is sealed already opens as before.
+func (k *Keyring) Refuse(reason string) {
+	if reason == "" {
+		k.stray.Store(nil)
+		return
+	}
+	k.stray.Store(&reason)
+}
+
+// ready returns the keys to seal with.
+func (k *Keyring) ready() (*keys, error) {
+	if k == nil {
+		return nil, errNoKeyring()
+	}
+	if why := k.stray.Load(); why != nil {
+		return nil, errs.E(errs.Unavailable, "%s", *why)
+	}
+	return k.keys.Load(), nil
+}
+
 // Seal encrypts plain for one place with the primary key. The same plain
 // seals differently each time, so call it before a transaction, not in its
 // closure. One key may seal 2^32 secrets.
 func (k *Keyring) Seal(plain, place []byte) ([]byte, error) {
-	if k == nil {
-		return nil, errNoKeyring()
+	ring, err := k.ready()
+	if err != nil {
+		return nil, err
 	}
-	return k.keys.Load().seal(plain, place, func(nonce, _ []byte) {
+	return ring.seal(plain, place, func(nonce, _ []byte) {
 		_, _ = rand.Read(nonce) // documented never to return an error
 	}), nil
 }

@@ -149,6 +149,33 @@ func TestCreateInAMissingFolderLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestParseReadsTheContentOfAFile(t *testing.T) {
+	path, k := created(t)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := k.Seal([]byte("p"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := Parse(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := parsed.Open(sealed, nil); err != nil || string(p) != "p" {
+		t.Errorf("opens as %q, %v", p, err)
+	}
+	if changed, err := parsed.Reload(); changed || err != nil {
+		t.Errorf("a reload without a file: %v, %v", changed, err)
+	}
+	for _, bad := range []string{"", "{}", string(text) + "x", `{"primary":"a","keys":[{"id":"a","key":"c2VjcmV0"}]}`} {
+		if _, err := Parse(bad); !errs.Is(err, errs.Invalid) || strings.Contains(err.Error(), "c2VjcmV0") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
 func TestLoadRefuses(t *testing.T) {
 	key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, keySize))
 	good := `{"primary":"a","keys":[{"id":"a","key":"` + key + `"}]}`

@@ -99,7 +99,7 @@ func (c *cascade) environment(id uint64) error {
 		if err := row.decode(value); err != nil {
 			return err
 		}
-		c.gather(byID(variableIDByte, row.ID))
+		c.gather(byID(variableIDByte, row.ID), byIDs(variablesByte, id, row.ID))
 		return nil
 	})
 	if err != nil {

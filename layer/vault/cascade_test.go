@@ -23,7 +23,7 @@ func TestManyEnvironmentsAreDeletedAtOnce(t *testing.T) {
 	o.must(o.admin, func(s *Session) error { return s.DeleteOrganization(o.organization) })
 	for _, kind := range []byte{
 		organizationByte, membershipByte, memberOfByte, projectByte, projectsByte, environmentByte, environmentsByte, nameByte,
-		variableByte, variableIDByte, countByte,
+		variableByte, variableIDByte, variablesByte, countByte,
 	} {
 		if got := o.keys(kind); got != 0 {
 			t.Errorf("%d keys of kind %c are left", got, kind)

@@ -177,7 +177,7 @@ func TestEnvironmentIsDeletedWithItsVariables(t *testing.T) {
 	o.variable(o.admin, kept, "A", "2")
 	o.ConflictNext(1)
 	o.must(o.admin, func(s *Session) error { return s.DeleteEnvironment(o.environment) })
-	for kind, want := range map[byte]int{environmentByte: 1, environmentsByte: 1, nameByte: 1, variableByte: 1, variableIDByte: 1} {
+	for kind, want := range map[byte]int{environmentByte: 1, environmentsByte: 1, nameByte: 1, variableByte: 1, variableIDByte: 1, variablesByte: 1} {
 		if got := o.keys(kind); got != want {
 			t.Errorf("%d keys of kind %c are left, want %d", got, kind, want)
 		}
@@ -199,7 +199,7 @@ func TestVariableCreatedDuringDeletion(t *testing.T) {
 		}
 		return err
 	})
-	if o.keys(variableByte) != 0 || o.keys(variableIDByte) != 0 {
+	if o.keys(variableByte) != 0 || o.keys(variableIDByte) != 0 || o.keys(variablesByte) != 0 {
 		t.Error("the variable is still there")
 	}
 }

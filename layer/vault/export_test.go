@@ -152,3 +152,13 @@ func TestNamesCannotAddLinesToAFile(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// What a value's bytes are escaped as may be many times as long.
+func TestExportIsBounded(t *testing.T) {
+	for _, f := range []Format{FormatEnv, FormatJSON, FormatYAML} {
+		_, err := appendExport(make([]byte, maxExport), f, dotenv.Default, []pair{{"KEY", "value"}})
+		if !errs.Is(err, errs.TooLarge) {
+			t.Errorf("%s: %v, want that it is too large", f, err)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import "github.com/coveydb/covey/internal/tuple"
 //	'v' 'N' uint(project) string(name) -> environment's id
 //	'v' 'k' uint(environment) string(key)    -> variable
 //	'v' 'K' uint(variable)             -> environment's id and key
+//	'v' 'V' uint(environment) uint(variable) -> key, as it is
 //	'v' 'c' string(what) uint(owner)   -> how many there are, a counter
 //	'v' 'a' chain uint(number)         -> audit entry
 //	'v' 'h' chain                      -> head of a chain
@@ -42,6 +43,7 @@ const (
 	nameByte         = 'N'
 	variableByte     = 'k'
 	variableIDByte   = 'K'
+	variablesByte    = 'V'
 	countByte        = 'c'
 	auditByte        = 'a'
 	headByte         = 'h'

@@ -96,7 +96,7 @@ func appendIDs(tx *kv.Tx, ids []uint64, kind byte, owner uint64) ([]uint64, erro
 			return nil, err
 		}
 		if len(ids) == maxListed {
-			return nil, errs.E(errs.TooLarge, "the list has more than %d entries: narrow it down by a filter", maxListed)
+			return nil, errTooMany()
 		}
 		id, _, err := tuple.Uint(rec.Key[len(prefix):])
 		if err != nil {
@@ -105,6 +105,10 @@ func appendIDs(tx *kv.Tx, ids []uint64, kind byte, owner uint64) ([]uint64, erro
 		ids = append(ids, id)
 	}
 	return ids, nil
+}
+
+func errTooMany() error {
+	return errs.E(errs.TooLarge, "the list has more than %d entries: narrow it down by a filter", maxListed)
 }
 
 func damaged(err error) error {

@@ -35,6 +35,11 @@ func (s *Store) FindUser(tx *kv.Tx, email string) (Candidate, error) {
 // Candidate returns the user itself, whose password is to be verified again.
 func (s *Session) Candidate() Candidate { return Candidate{id: s.user, hash: s.row.Password} }
 
+// Busy is errs.Unavailable while so many passwords are being checked that another
+// one would most likely be refused. Ask it before Verify and Prepare, and before
+// what they need: a flood of logins should cost little.
+func (s *Store) Busy() error { return s.passwords.Busy() }
+
 // Verify checks a password. A wrong one and a user who is not there are the same
 // errs.Unauthenticated, after the same time. It takes some 20 ms, so call it
 // before the transaction; other errors are those of seal.Passwords.Match.

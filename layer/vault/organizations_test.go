@@ -124,7 +124,7 @@ func TestOrganizationIsDeletedWithAllThatIsInIt(t *testing.T) {
 	o.must(o.admin, func(s *Session) error { return s.DeleteOrganization(o.organization) })
 	for kind, want := range map[byte]int{
 		organizationByte: 1, membershipByte: 1, memberOfByte: 1, projectByte: 1, projectsByte: 1,
-		environmentByte: 1, environmentsByte: 1, nameByte: 1, variableByte: 1, variableIDByte: 1, countByte: 4, headByte: 2,
+		environmentByte: 1, environmentsByte: 1, nameByte: 1, variableByte: 1, variableIDByte: 1, variablesByte: 1, countByte: 4, headByte: 2,
 	} {
 		if got := o.keys(kind); got != want {
 			t.Errorf("%d keys of kind %c are left, want %d", got, kind, want)

@@ -211,7 +211,7 @@ func TestProjectIsDeletedWithAllThatIsInIt(t *testing.T) {
 	o.ConflictNext(1)
 	o.must(o.admin, func(s *Session) error { return s.DeleteProject(o.project) })
 	for kind, want := range map[byte]int{
-		projectByte: 1, projectsByte: 1, environmentByte: 1, environmentsByte: 1, nameByte: 1, variableByte: 1, variableIDByte: 1,
+		projectByte: 1, projectsByte: 1, environmentByte: 1, environmentsByte: 1, nameByte: 1, variableByte: 1, variableIDByte: 1, variablesByte: 1,
 	} {
 		if got := o.keys(kind); got != want {
 			t.Errorf("%d keys of kind %c are left, want %d", got, kind, want)

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/internal/tuple"
+	"github.com/coveydb/covey/kv"
 )
 
 // VariableFilter narrows a list of variables down. What is zero does not.
@@ -31,7 +33,7 @@ func (s *Session) Variables(filter VariableFilter, p Paging) (Page[Variable], er
 	}
 	foundByID := map[uint64]found{}
 	var ids []uint64
-	part, room := strings.ToLower(filter.Key), maxRead
+	part, room := strings.ToLower(filter.Key), maxListed
 	for _, id := range environments {
 		at, err := s.environment(id, ReadOrganization)
 		if errs.Is(err, errs.NotFound) {
@@ -40,12 +42,11 @@ func (s *Session) Variables(filter VariableFilter, p Paging) (Page[Variable], er
 		if err != nil {
 			return Page[Variable]{}, err
 		}
-		err = scanVariables(s.tx, id, &room, func(h held) error {
-			if part == "" || contains(part, h.key) {
-				foundByID[h.row.ID] = found{at, h.key}
-				ids = append(ids, h.row.ID)
+		err = scanKeys(s.tx, id, &room, func(variable uint64, key string) {
+			if part == "" || contains(part, key) {
+				foundByID[variable] = found{at, key}
+				ids = append(ids, variable)
 			}
-			return nil
 		})
 		if err != nil {
 			return Page[Variable]{}, err
@@ -55,6 +56,9 @@ func (s *Session) Variables(filter VariableFilter, p Paging) (Page[Variable], er
 	shown, err := page(p, ids, func(id uint64) (Variable, error) {
 		f := foundByID[id]
 		row, err := readVariable(s.tx, byIDText(variableByte, f.at.environmentID, f.key))
+		if err == nil && row == nil {
+			err = errs.E(errs.Internal, "variable %d is in a list but not there", id)
+		}
 		if err != nil {
 			return Variable{}, err
 		}
@@ -63,6 +67,27 @@ func (s *Session) Variables(filter VariableFilter, p Paging) (Page[Variable], er
 	})
 	l.record()
 	return shown, err
+}
+
+// scanKeys visits the ids and keys of an environment's variables, ids
+// ascending, and reads no values. room is how many may still be visited.
+func scanKeys(tx *kv.Tx, environment uint64, room *int, visit func(variable uint64, key string)) error {
+	prefix := byID(variablesByte, environment)
+	lo, hi := tuple.Span(prefix)
+	for rec, err := range tx.Scan(lo, hi) {
+		if err != nil {
+			return err
+		}
+		if *room--; *room < 0 {
+			return errTooMany()
+		}
+		id, _, err := tuple.Uint(rec.Key[len(prefix):])
+		if err != nil {
+			return damaged(err)
+		}
+		visit(id, string(rec.Value))
+	}
+	return nil
 }
 
 // EnvironmentVariables returns all variables of an environment, ids ascending.

@@ -44,6 +44,44 @@ func TestVariablesAreFilteredAndPaged(t *testing.T) {
 	})
 }
 
+// A page reads the values that it shows and no others: an environment may have
+// more of them than one answer.
+func TestAPageReadsNoOtherValues(t *testing.T) {
+	r := newRig(t)
+	r.mustCreate("A", "1")
+	r.mustCreate("B", "2")
+	r.must(r.admin, func(s *Session) error {
+		s.tx.Set(byIDText(variableByte, r.env, "A"), []byte("no row of a variable"), 0)
+		return nil
+	})
+	r.must(r.editor, func(s *Session) error {
+		p, err := s.Variables(VariableFilter{Environment: r.env}, Paging{Number: 2, Size: 1})
+		if err == nil && (p.Count != 2 || len(p.Items) != 1 || p.Items[0].Value != "2") {
+			t.Errorf("the second page: %+v", p)
+		}
+		return err
+	})
+}
+
+func TestPagesFollowRenamingAndDeletion(t *testing.T) {
+	r := newRig(t)
+	a, b := r.mustCreate("A", "1").ID, r.mustCreate("B", "2").ID
+	r.must(r.editor, func(s *Session) error {
+		_, err := s.UpdateVariable(a, VariableFields{Key: ptr("C")})
+		if err == nil {
+			err = s.DeleteVariable(b)
+		}
+		return err
+	})
+	r.must(r.editor, func(s *Session) error {
+		p, err := s.Variables(VariableFilter{}, Paging{})
+		if p.Count != 1 || len(p.Items) != 1 || p.Items[0].Key != "C" || p.Items[0].Value != "1" {
+			t.Errorf("got %+v", p)
+		}
+		return err
+	})
+}
+
 // BenchmarkListVariables lists an environment of 500 variables, whole and by
 // pages of 100, as a request does: the door, one View.
 func BenchmarkListVariables(b *testing.B) {

@@ -18,12 +18,9 @@ const (
 	maxKey       = 255
 )
 
-// Bounds of the sealed bytes that one request goes over, and of those that it
-// opens and shows at once, which are a thousand of the largest values.
-const (
-	maxRead  = 256 << 20
-	maxShown = 80 << 20
-)
+// maxShown bounds the sealed bytes that one request opens and shows at once: a
+// thousand of the largest values.
+const maxShown = 80 << 20
 
 // What stands in the place of a value that is not shown. Clients compare the
 // first one literally.
@@ -155,13 +152,14 @@ func (s *Session) checkFree(at *place, k string) error {
 	return err
 }
 
-// putVariable seals a value into row and stores it, with the way to it by id.
+// putVariable seals a value into row and stores it, with the ways to it by id.
 func (s *Session) putVariable(at *place, k string, row *variableRow, value string) (err error) {
 	if row.Value, err = s.sealValue(at.organization, at.environment, k, []byte(value)); err != nil {
 		return err
 	}
 	s.tx.Set(byIDText(variableByte, at.environmentID, k), row.encode(), 0)
 	s.tx.Set(byID(variableIDByte, row.ID), encode(variableRef{at.environmentID, k}), 0)
+	s.tx.Set(byIDs(variablesByte, at.environmentID, row.ID), []byte(k), 0)
 	return nil
 }
 
@@ -243,6 +241,7 @@ func (s *Session) DeleteVariable(id uint64) error {
 	}
 	s.tx.Delete(byIDText(variableByte, at.environmentID, h.key))
 	s.tx.Delete(byID(variableIDByte, id))
+	s.tx.Delete(byIDs(variablesByte, at.environmentID, id))
 	addCount(s.tx, countVariables, at.environmentID, -1)
 	return s.audit(at.variableEvent(verbDelete, id, h.key))
 }

@@ -219,7 +219,7 @@ func TestAnExportThatIsNotWholeIsFound(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}))
 	defer s.Close()
-	if o := w.asRoot("keynest", "audit", "export", path, "--endpoint", s.URL); o.code == 0 || !strings.Contains(o.errOut, "unexpected EOF") {
+	if o := w.asRoot("keynest", "audit", "export", path, "--endpoint", s.URL); o.code != exitUnavailable || !strings.Contains(o.errOut, "broke off") {
 		t.Errorf("a connection that breaks: %+v", o)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -93,8 +94,11 @@ func (a *app) takeAudit(ctx context.Context, from io.Reader, to io.Writer) (*vau
 	if err == nil {
 		_, err = io.Copy(io.Discard, from) // what was not read any more, after too many faults
 	}
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		err = ctx.Err()
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = &unavailableError{"the export broke off in the middle: try again, perhaps through another node"}
 	}
 	return report, err
 }

@@ -46,6 +46,7 @@ const (
 	envRootKey = config.Prefix + "ROOT_KEY"
 	envKey     = config.Prefix + "KEY"
 
+	envKeyring       = config.Prefix + "KEYRING"
 	envKOTPassword   = config.Prefix + "KOT_PASSWORD"
 	envEncryptionKey = config.Prefix + "ENCRYPTION_KEY"
 	envRestDBKey     = config.Prefix + "RESTDB_KEY"
@@ -148,7 +149,7 @@ func takes(least, most int) cobra.PositionalArgs {
 
 // configure fills the flags of cmd from the environment and the file.
 func (a *app) configure(cmd *cobra.Command, _ []string) error {
-	for _, name := range config.UnknownVariables(a.env.Environ, a.settings(), []string{envConfig, envRootKey, envKey, envKOTPassword, envEncryptionKey, envRestDBKey, envSMTPPassword}) {
+	for _, name := range config.UnknownVariables(a.env.Environ, a.settings(), []string{envConfig, envRootKey, envKey, envKeyring, envKOTPassword, envEncryptionKey, envRestDBKey, envSMTPPassword}) {
 		a.note("the variable %s is not known and has no effect", name)
 	}
 	return a.fill(cmd.Flags())

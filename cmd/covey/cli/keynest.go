@@ -77,9 +77,10 @@ func (a *app) newUserCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create EMAIL", Short: "Create a user with an organization of its own", Args: takes(1, 1),
 		Long: `Create a user with an organization of its own, also where registration is closed. The
-password is one line of standard input, or of --password-file; the user can change it.
+password is one line of standard input, or of --password-file, of 8 to 128 characters
+and none of the common ones; the user can change it.
 
-  openssl rand -base64 18 | tee /dev/stderr | covey keynest user create ann@example.com --username ann`,
+  openssl rand -base64 18 | tee /dev/tty | covey keynest user create ann@example.com --username ann`,
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&u.Username, "username", "", "`name`, 3 to 150 letters, digits and underscores (required)")

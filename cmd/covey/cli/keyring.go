@@ -132,25 +132,58 @@ rename it, as a whole. "covey keyring master status" shows who has it.`,
 
 func (a *app) newMasterPromote() *cobra.Command {
 	var v keyringVerb
+	var within time.Duration
 	cmd := &cobra.Command{
 		Use: "promote FILE ID", Short: "Make a key the one that seals from now on", Args: takes(2, 2),
 		Long: `Make a key of a keyring file the primary one: it seals from now on. It is refused
 while a node of the cluster does not hold the key, as that node could not open what
-the others seal.`,
+the others seal. It waits until a node has read the file.`,
 	}
+	withinFlag(cmd, &within, 10*time.Second, "how long to wait for a node to read the file")
 	return v.on(a, cmd, func(ctx context.Context, k *client.Keyring, args []string) error {
 		path, id := args[0], args[1]
-		if k != nil {
-			s, err := k.Nodes(ctx)
-			if err != nil {
-				return err
-			}
-			if key, known := s.Key(id); !known || len(key.Missing) > 0 {
-				return &foundError{lacksKey(key, known), client.ErrConflict}
-			}
+		if k == nil {
+			return seal.Promote(path, id)
 		}
-		return seal.Promote(path, id)
+		if _, err := fileHolds(path, id); err != nil {
+			return err
+		}
+		s, err := k.Nodes(ctx)
+		if err != nil {
+			return err
+		}
+		if key, known := s.Key(id); !known || len(key.Missing) > 0 {
+			return &foundError{lacksKey(key, known), client.ErrConflict}
+		}
+		if err := seal.Promote(path, id); err != nil {
+			return err
+		}
+		left, err := await(ctx, k, within, func(s *client.KeyringStatus) []string {
+			if key, _ := s.Key(id); len(key.PrimaryOn) > 0 {
+				return nil
+			}
+			return everyNode(s)
+		})
+		if err == nil && len(left) > 0 {
+			err = &unavailableError{fmt.Sprintf("key %s is the primary one of %s, but no node seals with it yet. Bring the file to: %s", id, path, strings.Join(left, ", "))}
+		}
+		return err
 	})
+}
+
+// withinFlag adds the flag of a verb that waits for nodes.
+func withinFlag(cmd *cobra.Command, within *time.Duration, most time.Duration, usage string) {
+	cmd.Flags().DurationVar(within, "within", most, usage)
+	config.CallOnly(cmd.Flags(), "within")
+}
+
+// fileHolds returns the keys of a keyring file, one of which is to have an id.
+func fileHolds(path, id string) ([]seal.KeyInfo, error) {
+	keys, err := seal.Describe(path)
+	if err == nil && !slices.ContainsFunc(keys, func(k seal.KeyInfo) bool { return k.ID == id }) {
+		err = errs.E(errs.NotFound, "keyring file %s has no key %q", output.Clean(path), output.Clean(id))
+	}
+	return keys, err
 }
 
 // lacksKey says which nodes do not hold a key.
@@ -175,55 +208,81 @@ func (a *app) newMasterRotate() *cobra.Command {
 		Long: `Add a key to a keyring file, wait until all nodes of the cluster have read it, make it
 the primary one, wait for that too, and print its id. Old keys stay, to open what
 they have sealed. When nodes do not get the key within the time, because they have
-files of their own, it says what is left to do.`,
+files of their own, it says what is left to do; called again it goes on with that
+key.`,
 	}
-	cmd.Flags().DurationVar(&within, "within", 30*time.Second, "how long to wait for the nodes, each time")
-	config.CallOnly(cmd.Flags(), "within")
+	withinFlag(cmd, &within, 30*time.Second, "how long to wait for the nodes, each time")
 	return v.on(a, cmd, func(ctx context.Context, k *client.Keyring, args []string) error {
-		path := args[0]
 		if k == nil {
-			id, err := seal.Rotate(path)
+			id, err := seal.Rotate(args[0])
 			if err != nil {
 				return err
 			}
 			return a.masterKey(id)
 		}
-		if _, err := k.Nodes(ctx); err != nil {
-			return err // before anything is changed
-		}
-		id, err := seal.Add(path)
-		if err != nil {
-			return err
-		}
-		left, err := await(ctx, k, within, func(s *client.KeyringStatus) []string {
-			if key, known := s.Key(id); known {
-				return key.Missing
-			}
-			return everyNode(s)
-		})
-		if err != nil {
-			return fmt.Errorf("key %s was added and does not seal yet: %w", id, err)
-		}
-		if len(left) > 0 {
-			return &unavailableError{fmt.Sprintf(
-				"key %s was added and does not seal yet, as it is missing on: %s. Bring the file there, then: covey keyring master promote %s %s",
-				id, strings.Join(left, ", "), path, id)}
-		}
-		if err := seal.Promote(path, id); err != nil {
-			return err
-		}
-		left, err = await(ctx, k, within, func(s *client.KeyringStatus) []string {
-			key, _ := s.Key(id)
-			return slices.DeleteFunc(slices.Concat(key.Nodes, key.Missing), func(n string) bool { return slices.Contains(key.PrimaryOn, n) })
-		})
-		if err == nil && len(left) > 0 {
-			err = &unavailableError{fmt.Sprintf("key %s is the primary one of %s, but these nodes do not seal with it: %s. Bring the file there", id, path, strings.Join(left, ", "))}
+		id, err := nextKey(ctx, k, args[0])
+		if err == nil {
+			err = promoteEverywhere(ctx, k, args[0], id, within)
 		}
 		if err != nil {
 			return err
 		}
 		return a.masterKey(id)
 	})
+}
+
+// nextKey returns the key of a file that is to be the primary one next: the
+// newest, if that does not seal yet, as a rotation that was cut short has left
+// it, else a new one. The file has to be the cluster's.
+func nextKey(ctx context.Context, k *client.Keyring, path string) (id string, err error) {
+	s, err := k.Nodes(ctx)
+	if err != nil {
+		return "", err
+	}
+	keys, err := seal.Describe(path)
+	if err != nil {
+		return "", err
+	}
+	for _, key := range s.Keys {
+		if len(key.PrimaryOn) > 0 && !slices.ContainsFunc(keys, func(k seal.KeyInfo) bool { return k.ID == key.ID }) {
+			return "", &foundError{fmt.Sprintf("%s is not the cluster's keyring file: %s seals with the key %s, which it lacks",
+				output.Clean(path), output.Clean(strings.Join(key.PrimaryOn, ", ")), output.Clean(key.ID)), client.ErrConflict}
+		}
+	}
+	if newest := keys[len(keys)-1]; !newest.Primary {
+		return newest.ID, nil
+	}
+	return seal.Add(path)
+}
+
+// promoteEverywhere makes a key of a file the primary one when all nodes hold it,
+// and returns when all seal with it.
+func promoteEverywhere(ctx context.Context, k *client.Keyring, path, id string, within time.Duration) error {
+	left, err := await(ctx, k, within, func(s *client.KeyringStatus) []string {
+		if key, known := s.Key(id); known {
+			return key.Missing
+		}
+		return everyNode(s)
+	})
+	if err != nil {
+		return fmt.Errorf("key %s was added and does not seal yet: %w", id, err)
+	}
+	if len(left) > 0 {
+		return &unavailableError{fmt.Sprintf(
+			"key %s was added and does not seal yet, as it is missing on: %s. Bring the file there, then: covey keyring master promote %s %s",
+			id, strings.Join(left, ", "), path, id)}
+	}
+	if err := seal.Promote(path, id); err != nil {
+		return err
+	}
+	left, err = await(ctx, k, within, func(s *client.KeyringStatus) []string {
+		key, _ := s.Key(id)
+		return slices.DeleteFunc(slices.Concat(key.Nodes, key.Missing), func(n string) bool { return slices.Contains(key.PrimaryOn, n) })
+	})
+	if err == nil && len(left) > 0 {
+		err = &unavailableError{fmt.Sprintf("key %s is the primary one of %s, but these nodes do not seal with it: %s. Bring the file there", id, path, strings.Join(left, ", "))}
+	}
+	return err
 }
 
 // everyNode returns all nodes that the status of some key names.
@@ -287,7 +346,7 @@ in use still need it: keep a copy of the file with them.`,
 				return &foundError{fmt.Sprintf("key %s is needed: %s", output.Clean(id), key.InUse), client.ErrConflict}
 			}
 		}
-		if err := a.confirm(ctx, yes, fmt.Sprintf("Drop key %s of %s, which backups may need", output.Clean(id), output.Clean(path))); err != nil {
+		if err := a.confirm(ctx, yes, fmt.Sprintf("Drop key %s of %s (backups may need it)", output.Clean(id), output.Clean(path))); err != nil {
 			return err
 		}
 		return seal.Drop(path, id)

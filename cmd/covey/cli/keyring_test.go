@@ -169,13 +169,27 @@ func TestAKeyIsAddedDistributedAndPromoted(t *testing.T) {
 	if id := infos[1].ID; !strings.Contains(got, "n2") || !strings.Contains(got, "covey keyring master promote "+s.path+" "+id) {
 		t.Error(got)
 	}
-	id := s.master(0, "add", s.path)
+	id := infos[1].ID
+	s.master(6, "rotate", s.path, "--within", "1ms")
+	if again, err := seal.Describe(s.path); err != nil || len(again) != 2 {
+		t.Errorf("called again it does not go on with the key that it has added: %+v, %v", again, err)
+	}
 	s.settled(id, 1)
 	if got := s.master(5, "promote", s.path, id); !strings.Contains(got, "node n2 does not hold") {
 		t.Error(got)
 	}
-	if got := s.master(5, "promote", s.path, "nokey"); !strings.Contains(got, "no node of the cluster holds the master key nokey") {
+	if got := s.master(3, "promote", s.path, "nokey"); !strings.Contains(got, `has no key "nokey"`) {
 		t.Error(got)
+	}
+	stranger := filepath.Join(t.TempDir(), "keyring.json")
+	if _, err := seal.Create(stranger); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.master(5, "rotate", stranger); !strings.Contains(got, "is not the cluster's keyring file") || !strings.Contains(got, s.ring.Primary()) {
+		t.Error(got)
+	}
+	if keys, err := seal.Describe(stranger); err != nil || len(keys) != 1 {
+		t.Errorf("a file that was refused has another key: %+v, %v", keys, err)
 	}
 	s.behind.Store(false)
 	s.settled(id, 2)

@@ -44,7 +44,7 @@ func (f *serveFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.RaftLog, "raft-log", "wal", "how the Raft log is kept: wal or bolt")
 	fs.DurationVar(&f.Heartbeat, "heartbeat", time.Second, "Raft's heartbeat and election time-out")
 	fs.StringVar(&f.rootKeyFile, "root-key-file", "", "`file` with the cluster's root key, for the operator's API; or the key itself in "+envRootKey)
-	fs.StringVar(&f.KeyringFile, "keyring-file", "", "`file` with the keys that seal secrets")
+	fs.StringVar(&f.KeyringFile, "keyring-file", "", "`file` with the keys that seal secrets; or its content in "+envKeyring)
 	fs.StringVar(&f.GossipKeyFile, "gossip-key-file", "", "`file` with the key that encrypts gossip: 16, 24 or 32 bytes in base64 or hexadecimal")
 	fs.StringVar(&f.PeerTLS.CA, "peer-ca", "", "`file` with the CA of the nodes' certificates")
 	fs.StringVar(&f.PeerTLS.Cert, "peer-cert", "", "`file` with this node's certificate for other nodes")
@@ -133,6 +133,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags, ready func(*server.Serve
 	if f.RootKey, err = a.secret("root-key-file", f.rootKeyFile, envRootKey); err != nil {
 		return err
 	}
+	f.Keyring = config.Lookup(a.env.Environ, envKeyring)
 	if f.KOT.Password, err = a.secret("kot-password-file", f.kotPasswordFile, envKOTPassword); err != nil {
 		return err
 	}

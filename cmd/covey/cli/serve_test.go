@@ -43,6 +43,16 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestServeReadsTheKeyringFromTheEnvironment(t *testing.T) {
+	w := newWorld(t)
+	args := []string{"serve", "--id", "n1", "--data-dir", t.TempDir(), "--http-addr", "127.0.0.1:0"}
+	const secret = "bm90IGEga2V5"
+	o := w.runIn("", []string{envKeyring + `={"primary":"a","keys":[{"id":"a","key":"` + secret + `"}]}`}, args...)
+	if o.code != exitUsage || !strings.Contains(o.errOut, "key a is not 32 bytes long") || strings.Contains(o.errOut, secret) {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestHangupReadsTheLogLevelAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "covey.yaml")
 	write := func(text string) {

@@ -47,7 +47,8 @@ type Config struct {
 	StableFor time.Duration // before a new member votes; 0 = the node's default
 
 	RootKey       string // "" = the operator API is refused
-	KeyringFile   string // "" = signing keys are refused
+	KeyringFile   string // "" = that in Keyring
+	Keyring       string // the content of such a file; "" = secrets are refused
 	GossipKeyFile string // "" = gossip is not encrypted
 	PeerTLS       TLSFiles
 	HTTPTLS       TLSFiles
@@ -124,6 +125,20 @@ type parsed struct {
 	proxies   web.Proxies
 }
 
+// keyring returns nil when there is none.
+func (c *Config) keyring() (ring *seal.Keyring, err error) {
+	switch {
+	case c.KeyringFile != "":
+		ring, err = seal.Load(c.KeyringFile)
+	case c.Keyring != "":
+		ring, err = seal.Parse(c.Keyring)
+	}
+	if err != nil {
+		return nil, errs.E(errs.KindOf(err), "--keyring-file: %w", err)
+	}
+	return ring, nil
+}
+
 // parse reads everything that does not need the network or the data folder.
 func (c *Config) parse() (*parsed, error) {
 	if err := c.checkExposure(); err != nil {
@@ -151,10 +166,8 @@ func (c *Config) parse() (*parsed, error) {
 	if p.proxies, err = web.ParseProxies(c.TrustedProxies); err != nil {
 		return nil, errs.E(errs.Invalid, "--trusted-proxies: %w", err)
 	}
-	if c.KeyringFile != "" {
-		if p.keyring, err = seal.Load(c.KeyringFile); err != nil {
-			return nil, errs.E(errs.KindOf(err), "--keyring-file: %w", err)
-		}
+	if p.keyring, err = c.keyring(); err != nil {
+		return nil, err
 	}
 	if p.restdb, p.restLimit, err = c.RestDB.parse(); err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ type keeper struct {
 	path      string // "" = the node has no keyring
 	db        *kv.DB
 	inventory *sealed.Inventory
+	members   func(context.Context) ([]string, error) // ids, this node's too
 	log       *slog.Logger
 	every     time.Duration
 	news      chan struct{} // holds one: the keyring has changed
@@ -39,11 +40,13 @@ type keeper struct {
 	counted bool // the log was told what the node lacks, with the keys in held
 	held    []string
 	missed  []string // primary keys of other nodes that the log was told of
+	stray   string   // this node's primary key, if the log was told that no other holds it
 }
 
-func newKeeper(cfg *Config, db *kv.DB, inventory *sealed.Inventory) *keeper {
+func newKeeper(cfg *Config, db *kv.DB, inventory *sealed.Inventory, members func(context.Context) ([]string, error)) *keeper {
 	return &keeper{
-		node: cfg.ID, path: cfg.KeyringFile, db: db, inventory: inventory, log: cfg.Log, every: keyringPoll, news: make(chan struct{}, 1),
+		node: cfg.ID, path: cfg.KeyringFile, db: db, inventory: inventory, members: members, log: cfg.Log,
+		every: keyringPoll, news: make(chan struct{}, 1),
 	}
 }
 
@@ -204,23 +207,50 @@ func (k *keeper) count(ctx context.Context) error {
 	return err
 }
 
-// compare tells the log, once for each key, when another node seals with one
-// that this node lacks.
+// compare looks at what the other members have announced.
 func (k *keeper) compare(ctx context.Context) error {
-	var nodes []sealed.Node
-	if _, err := k.db.View(ctx, kv.Consistency{Stale: true}, func(tx *kv.Tx) (err error) {
-		nodes, err = sealed.Nodes(tx)
+	members, err := k.members(ctx)
+	if err != nil {
+		return err
+	}
+	var others []sealed.Node
+	if _, err := k.db.View(ctx, kv.Consistency{Stale: true}, func(tx *kv.Tx) error {
+		all, err := sealed.Nodes(tx)
+		others = slices.DeleteFunc(all, func(n sealed.Node) bool {
+			return n.ID == k.node || n.Primary == "" || !slices.Contains(members, n.ID)
+		})
 		return err
 	}); err != nil {
 		return err
 	}
+	k.refuseStray(others)
 	k.missed = slices.DeleteFunc(k.missed, k.inventory.Keyring.Holds)
-	for _, n := range nodes {
-		if n.Primary == "" || k.inventory.Keyring.Holds(n.Primary) || slices.Contains(k.missed, n.Primary) {
+	for _, n := range others {
+		if k.inventory.Keyring.Holds(n.Primary) || slices.Contains(k.missed, n.Primary) {
 			continue
 		}
 		k.missed = append(k.missed, n.Primary)
 		k.log.Warn("another node seals with a master key that this node lacks: bring it the cluster's keyring file", "node", n.ID, "key", n.Primary)
 	}
 	return nil
+}
+
+// refuseStray stops this node from sealing while the other members have keyrings
+// and none of them holds its primary key: only this node could open that again.
+func (k *keeper) refuseStray(others []sealed.Node) {
+	ring := k.inventory.Keyring
+	if ring == nil {
+		return
+	}
+	own := ring.Primary()
+	if len(others) == 0 || slices.ContainsFunc(others, func(n sealed.Node) bool { return n.Holds(own) }) {
+		ring.Refuse("")
+		k.stray = ""
+		return
+	}
+	ring.Refuse("this node would seal with the master key " + own + ", which no other member of the cluster holds: start it anew with the cluster's keyring file")
+	if k.stray != own {
+		k.stray = own
+		k.log.Error("this node seals nothing: no other member holds its master key; start it anew with the cluster's keyring file", "key", own)
+	}
 }

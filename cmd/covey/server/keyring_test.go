@@ -5,9 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,7 +64,7 @@ func newKept(t *testing.T, db *kv.DB) *kept {
 			visit(sealed.Thing{Kind: "secrets", Sealed: &rec.Value})
 			return nil, nil
 		},
-	}}})
+	}}}, func(context.Context) ([]string, error) { return []string{"n1", "n2", "n3"}, nil })
 	k.watch(t.Context())
 	return k
 }
@@ -278,7 +276,7 @@ func TestANodeTellsWhatItHoldsAndWhatItLacks(t *testing.T) {
 	k.report(t.Context())
 	k.said()
 
-	without := newKeeper(&Config{ID: "n3", Log: k.log.logger()}, store.DB, &sealed.Inventory{Rows: k.inventory.Rows})
+	without := newKeeper(&Config{ID: "n3", Log: k.log.logger()}, store.DB, &sealed.Inventory{Rows: k.inventory.Rows}, k.members)
 	without.watch(t.Context())
 	if err := without.reload(); err != nil {
 		t.Error(err)
@@ -309,59 +307,54 @@ func TestTheKeeperRunsByItself(t *testing.T) {
 	}
 }
 
-// The whole node, as SIGHUP and the operator's API see it.
-func TestANodeReadsItsKeyringAgain(t *testing.T) {
-	cfg := single(t)
-	s, _ := start(t, cfg)
-	next, err := seal.Rotate(cfg.KeyringFile)
+func TestANodeDoesNotSealWithAKeyThatNoOtherMemberHolds(t *testing.T) {
+	store := kvtest.New(t)
+	k := newKept(t, store.DB)
+	seals := func() bool {
+		_, err := k.ring.Seal([]byte("p"), nil)
+		if err != nil && (!errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), k.ring.Primary())) {
+			t.Errorf("refused with: %v", err)
+		}
+		return err == nil
+	}
+	announce := func(id string, ring *seal.Keyring) {
+		t.Helper()
+		if err := (&sealed.Inventory{Keyring: ring}).Announce(t.Context(), store.DB, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sealedBefore, err := k.ring.Seal([]byte("p"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Reload(); err != nil {
+	k.report(t.Context())
+	if !seals() {
+		t.Error("alone it seals nothing")
+	}
+	other, err := seal.Create(filepath.Join(t.TempDir(), "keyring.json"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	ask := func(method, path string) (int, string) {
-		t.Helper()
-		req, err := http.NewRequest(method, s.URL()+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+testRootKey)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(text)
+	announce("n9", other) // has left
+	k.report(t.Context())
+	if !seals() {
+		t.Error("a node that has left stops it")
 	}
-	for end := time.Now().Add(30 * time.Second); ; {
-		code, text := ask("POST", "/cluster/keyring/rewrap")
-		if code == 201 && strings.Contains(text, `"key":"`+next+`"`) {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d %s", code, text)
-		}
-		time.Sleep(50 * time.Millisecond)
+	announce("n2", other)
+	k.log.take()
+	k.report(t.Context())
+	if seals() {
+		t.Error("it seals what no other member can open")
 	}
-	for end := time.Now().Add(30 * time.Second); ; {
-		_, text := ask("GET", "/cluster/keyring")
-		if strings.Contains(text, `"finished":`) && strings.Contains(text, `"primary_on":["n1"]`) {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal(text)
-		}
-		time.Sleep(50 * time.Millisecond)
+	k.said("seals nothing", k.ring.Primary(), "another node seals", other.Primary())
+	if _, err := k.ring.Open(sealedBefore, nil); err != nil {
+		t.Errorf("it opens no more: %v", err)
 	}
-	if err := os.WriteFile(cfg.KeyringFile, []byte("rubbish"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Reload(); err == nil || !strings.Contains(err.Error(), cfg.KeyringFile) {
-		t.Errorf("a damaged file: %v", err)
+	k.report(t.Context())
+	k.said() // once is enough
+	announce("n3", k.ring)
+	k.report(t.Context())
+	if !seals() {
+		t.Error("it does not seal with a key that another member holds")
 	}
 }

@@ -105,7 +105,7 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	}}
 	vaults := vault.New(p.vault)
 	inventory := &sealed.Inventory{Keyring: p.keyring, Rows: slices.Concat(buckets.Sealed(), collections.Sealed(), vaults.Sealed())}
-	s.keys = newKeeper(&cfg, db, inventory)
+	s.keys = newKeeper(&cfg, db, inventory, s.members)
 	rewrapper := sealed.Rewrapper{DB: db, Inventory: inventory, Leads: s.node.IsLeader, Log: cfg.Log}
 	s.duties = []duty{builder.Run, sweeper.Run, outside.Run, s.keys.Run, rewrapper.Run}
 	s.reads = vault.NewRecorder(db)
@@ -116,6 +116,15 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	})
 	s.mount(apis)
 	return s, nil
+}
+
+// members returns the ids of the cluster's members, as far as this node knows.
+func (s *Server) members(ctx context.Context) (ids []string, err error) {
+	status, err := s.node.Status(ctx)
+	for _, m := range status.Members {
+		ids = append(ids, m.ID)
+	}
+	return ids, err
 }
 
 // Names of doors.
