@@ -8,24 +8,35 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 
 	"github.com/coveydb/covey/internal/errs"
 )
 
-// maxWaiting bounds who waits to derive: at some 20 ms each the last one waits
-// half a second.
+// What a password's hash costs: one of OWASP's equal choices for argon2id, some
+// 25 ms of one core. It is the one with the least memory, as every hash takes
+// that anew, and the collector's work for it is felt by all requests.
+const (
+	passwordTime   = 5
+	passwordMemory = 7 << 10 // KiB
+)
+
+// maxWaiting bounds who waits to derive: the last one waits some two seconds.
 const maxWaiting = 24
 
+// restTimes is for how many times as long as it has worked a slot rests then.
+const restTimes = 2
+
 // Passwords hashes and checks passwords, no more than maxDerivations at once and
-// on no more than half the cores, so that a flood of logins takes little of what
-// other requests need. Safe for concurrent use.
+// on no more than half the cores, a third of the time, so that a flood of logins
+// takes little of what other requests need. Safe for concurrent use.
 type Passwords struct {
 	cost   Cost
 	head   string        // begins every hash
 	places chan struct{} // held while waiting or deriving
-	slots  chan struct{} // held while deriving
+	slots  chan struct{} // held while deriving, and for a rest
 }
 
 // Cost is what a guess takes from who has a hash. It is part of the hash's
@@ -40,7 +51,7 @@ type Cost struct {
 // NewPasswords returns a Passwords that hashes at a cost.
 func NewPasswords(c Cost) *Passwords {
 	if c == (Cost{}) {
-		c = Cost{Passes: argonTime, KiB: argonMemory}
+		c = Cost{Passes: passwordTime, KiB: passwordMemory}
 	}
 	slots := max(1, min(maxDerivations, runtime.GOMAXPROCS(0)/2))
 	return &Passwords{
@@ -53,7 +64,7 @@ func NewPasswords(c Cost) *Passwords {
 const passwordHashSize = 32
 
 // Hash returns the argon2id hash of a password in its usual text form, with a
-// salt of its own. It takes some 20 ms of one core, and longer when others hash
+// salt of its own. It takes some 25 ms of one core, and longer when others hash
 // too: call it before a transaction. When too many wait already it is
 // errs.Unavailable; other errors are ctx's.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
@@ -106,11 +117,13 @@ func (p *Passwords) derive(ctx context.Context, password string, salt []byte) ([
 	}
 	select {
 	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	return argon2.IDKey([]byte(password), salt, p.cost.Passes, p.cost.KiB, argonThreads, passwordHashSize), nil
+	began := time.Now()
+	key := argon2.IDKey([]byte(password), salt, p.cost.Passes, p.cost.KiB, argonThreads, passwordHashSize)
+	time.AfterFunc(restTimes*time.Since(began), func() { <-p.slots })
+	return key, nil
 }
 
 func (p *Passwords) parse(hash string) (salt, key []byte, ok bool) {

@@ -84,7 +84,11 @@ func TestNoSecretOfKeyNestReachesADisk(t *testing.T) {
 	x.variables(ada)
 	x.refusals(ada)
 	x.otherAPIs()
-	snapshot(t, servers, bucket)
+	places := []string{"raft", "state, opened"}
+	if *full { // it takes half a minute
+		snapshot(t, servers, bucket)
+		places = append(places, "snapshots, opened")
+	}
 
 	for i, s := range servers {
 		x.in(s.id+" metrics", []byte(s.must("GET", "/metrics", "")))
@@ -97,17 +101,19 @@ func TestNoSecretOfKeyNestReachesADisk(t *testing.T) {
 			s.terminate()
 		}
 	}
-	for _, s := range servers {
+	for i, s := range servers {
 		x.in(s.id+" log", []byte(s.log.String()))
 		if err := x.files(s.id+" temporary files", s.temp()); err != nil {
 			t.Error(err)
 		}
 		n, err := x.node(s)
-		if err != nil || n == 0 {
+		if err != nil || *full && n == 0 {
 			t.Errorf("%s has %d snapshots, %v", s.id, n, err)
 		}
-		for _, place := range []string{"raft", "state, opened", "snapshots, opened"} {
-			if where := "marker in " + s.id + " " + place; !x.found[where] {
+		for _, place := range places {
+			// A node that was killed may not have written its state down yet.
+			sure := *full || i != 1 || place == "raft"
+			if where := "marker in " + s.id + " " + place; sure && !x.found[where] {
 				t.Errorf("no %s, though it was stored in clear", where)
 			} else {
 				delete(x.found, where)
