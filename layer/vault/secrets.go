@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/coveydb/covey/internal/errs"
-	"github.com/coveydb/covey/internal/seal"
 )
 
 // maxUnwrapped bounds the data keys that a node remembers, of some 500 bytes
@@ -43,28 +42,6 @@ func (s *Store) needKeyring() error {
 		return errs.E(errs.Unavailable, "this node has no keyring, so it cannot seal or open secrets; start every node with the same --keyring-file")
 	}
 	return nil
-}
-
-// holds returns errs.Unavailable if the keyring lacks the key that something is
-// sealed with, or is not there; the text names the key.
-func (s *Store) holds(sealed []byte) error {
-	if err := s.needKeyring(); err != nil {
-		return err
-	}
-	id, err := seal.KeyID(sealed)
-	if err == nil && !s.cfg.Keyring.Holds(id) {
-		err = errs.E(errs.Unavailable, "the keyring of this node lacks the master key %s; give every node the same keyring file", id)
-	}
-	return err
-}
-
-// openWrapped opens what the keyring has sealed. Without a keyring, or without
-// the key that it is sealed with, it is errs.Unavailable.
-func (s *Store) openWrapped(sealed, place []byte) ([]byte, error) {
-	if err := s.holds(sealed); err != nil {
-		return nil, err
-	}
-	return s.cfg.Keyring.Open(sealed, place)
 }
 
 // dataKeyPlace is what a data key of an organization is bound to.
@@ -142,7 +119,7 @@ func (s *Store) unwrap(wrapped, place []byte) (cipher.AEAD, error) {
 	if aead := s.dataKeys.get(name); aead != nil {
 		return aead, nil
 	}
-	key, err := s.openWrapped(wrapped, place)
+	key, err := s.cfg.Keyring.Open(wrapped, place)
 	if err != nil {
 		return nil, err
 	}

@@ -135,7 +135,7 @@ func (s *Session) token(row *userRow) (string, error) {
 	if row.Token == nil {
 		return s.giveToken(row)
 	}
-	p, err := s.store.openWrapped(row.Token, tokenPlace(row.UID))
+	p, err := s.store.cfg.Keyring.Open(row.Token, tokenPlace(row.UID))
 	if err != nil {
 		return "", err
 	}
