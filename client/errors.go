@@ -30,7 +30,7 @@ type Error struct {
 	Reason     string        // the node's own words, may be empty
 	RetryAfter time.Duration // how long the node asked to wait, 0 when it did not say
 	Unknown    bool          // the change may have been applied
-	Err        error         // the cause when there was no answer
+	Err        error         // the cause when there was no answer, or a *NestRefusal
 
 	unreachable bool // no connection came about
 	final       bool // another try would not help
@@ -106,6 +106,9 @@ func (e *Error) retryable() bool {
 func (e *Error) fill(a *answer) {
 	e.Status = a.status
 	e.Reason = a.header.Get("Covey-Reason")
+	if r := nestRefusal(a.body); r != nil {
+		e.Reason, e.Err = r.Error(), r
+	}
 	if e.Reason == "" {
 		var doc struct {
 			Error struct {

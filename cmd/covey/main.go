@@ -33,7 +33,11 @@ func run() int {
 	return cli.Main(ctx, cli.Args(os.Args), cli.Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
 		StdinTerminal: terminal(os.Stdin), StdoutTerminal: terminal(os.Stdout), StderrTerminal: terminal(os.Stderr),
-		Version: release(), Exec: again,
+		Version: release(), Program: cli.Program(os.Args), Exec: again, Hush: hush,
+		Become: func(path string, argv, environ []string) (int, error) {
+			stop() // gives the command the signals as this process got them, ignored ones too
+			return become(path, argv, environ)
+		},
 	})
 }
 

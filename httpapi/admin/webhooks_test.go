@@ -9,6 +9,7 @@ import (
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/kv/outbox"
+	"github.com/coveydb/covey/kv/posting"
 	"github.com/coveydb/covey/layer/collection"
 	"github.com/coveydb/covey/outgoing/webhook"
 )
@@ -124,7 +125,7 @@ func TestAWebhookWhoseURLCannotBeOpenedIsListed(t *testing.T) {
 func TestADisabledWebhookIsShownAndEnabled(t *testing.T) {
 	w := newWorld(t)
 	made := w.addHook(`{"url":"https://example.com/hook"}`)
-	s := &collection.HookSender{DB: w.config.DB, Store: w.config.Collections}
+	s := &posting.Sender{DB: w.config.DB, Hooks: w.config.Collections.Hooks()}
 	if _, err := w.config.DB.Update(t.Context(), func(tx *kv.Tx) error {
 		return s.Settle(tx, delivery(made.ID), errs.E(errs.Unavailable, "the target answered 500"))
 	}); err != nil {

@@ -90,8 +90,9 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := q.limit(); err != nil {
 		return err
 	}
-	if refused != nil {
-		return refused
+	if refused == nil {
+		refused = q.run()
 	}
-	return q.run()
+	q.tell(refused)
+	return refused
 }

@@ -11,20 +11,21 @@ import (
 
 // auditEntry is an entry of the audit log as clients see it in lists.
 type auditEntry struct {
-	ID         uint64          `json:"id"`
-	UserName   string          `json:"user_name"`
-	UserEmail  string          `json:"user_email"`
-	Action     string          `json:"action"`
-	TargetType string          `json:"target_type"`
-	TargetID   uint64          `json:"target_id"`
-	Details    json.RawMessage `json:"details"`
-	IPAddress  string          `json:"ip_address"`
-	Timestamp  string          `json:"timestamp"`
+	ID           uint64          `json:"id"`
+	UserName     string          `json:"user_name"`
+	UserEmail    string          `json:"user_email"`
+	ServiceToken uint64          `json:"service_token,omitempty"` // which did it
+	Action       string          `json:"action"`
+	TargetType   string          `json:"target_type"`
+	TargetID     uint64          `json:"target_id"`
+	Details      json.RawMessage `json:"details"`
+	IPAddress    string          `json:"ip_address"`
+	Timestamp    string          `json:"timestamp"`
 }
 
 func showAuditEntry(e vault.AuditEntry) auditEntry {
 	return auditEntry{
-		ID: e.ID, UserName: e.UserName, UserEmail: e.UserEmail, Action: e.Action, TargetType: e.TargetType,
+		ID: e.ID, UserName: e.UserName, UserEmail: e.UserEmail, ServiceToken: e.ServiceToken, Action: e.Action, TargetType: e.TargetType,
 		TargetID: e.TargetID, Details: e.Details, IPAddress: e.IPAddress, Timestamp: e.Timestamp,
 	}
 }
@@ -40,6 +41,9 @@ func (q *request) auditLogs() error {
 	}
 	if user := q.filterNumber("user"); user != 0 {
 		filter.User = &user
+	}
+	if token := q.filterNumber("service_token"); token != 0 {
+		filter.ServiceToken = &token
 	}
 	var page vault.Page[vault.AuditEntry]
 	err = q.view(func(s *vault.Session) (err error) {

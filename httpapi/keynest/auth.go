@@ -166,15 +166,20 @@ func (q *request) logout() error {
 }
 
 func (q *request) profile() error {
-	var u vault.User
+	var answer any
 	err := q.view(func(s *vault.Session) error {
-		u = s.User()
-		return nil
+		t, is, err := s.Itself()
+		if is {
+			answer = ownProfile{"service_token", showServiceToken(t)}
+		} else {
+			answer = showUser(s.User())
+		}
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	return q.reply(http.StatusOK, showUser(u))
+	return q.reply(http.StatusOK, answer)
 }
 
 func (q *request) updateProfile() error {
@@ -195,9 +200,9 @@ func (q *request) changePassword() error {
 		return q.refuse(err)
 	}
 	var c vault.Candidate
-	err := q.view(func(s *vault.Session) error {
-		c = s.Candidate()
-		return nil
+	err := q.view(func(s *vault.Session) (err error) {
+		c, err = s.Candidate()
+		return err
 	})
 	if err != nil {
 		return err
@@ -220,7 +225,7 @@ func (q *request) changePassword() error {
 	who := q.who()
 	who.Draw = vault.NewDraw()
 	res, err := q.Recorder.Update(ctx, func(tx *kv.Tx) error {
-		s, err := q.Store.As(tx, q.cred, who)
+		s, err := q.enter(tx, who)
 		if err != nil {
 			return err
 		}

@@ -107,7 +107,7 @@ func bodies() []section {
 			want: `{"id":{qa},"name":"qa_1-x","project":{odd},"project_name":"A b-c_d.1","environment_type":"` + kind + `","description":null,"created_at":"*","updated_at":"*","created_by_name":"Ada Lovelace","variable_count":0}`})
 	}
 
-	const made = `{"id":"*","key":"%s","decrypted_value":%s,"environment":{qa},"environment_name":"qa_1-x","created_at":"*","updated_at":"*","created_by_name":"Ada Lovelace"}`
+	const made = `{"id":"*","key":"%s","decrypted_value":%s,"environment":{qa},"environment_name":"qa_1-x","created_at":"*","updated_at":"*","created_by_name":"Ada Lovelace","version":"*"}`
 	variable := func(key, value string) string { return fmt.Sprintf(made, key, value) }
 	variables := section{title: "4 Bodies - Variable", lines: []line{
 		{rule: "a missing value is stored as empty (real)", as: "ada", call: "POST /api/variables/", body: `{"key":"MISSING","environment":{qa}}`, code: 201, want: variable("MISSING", `""`)},

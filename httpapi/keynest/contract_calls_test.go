@@ -14,7 +14,7 @@ func endpoints() []section {
 		newOrganization = `{"id":"*","name":"Made","description":"by hand","created_at":"` + started + `","updated_at":"` + started + `","member_count":1,"project_count":0,"user_role":"admin"}`
 		newProject      = `{"id":"*","name":"Made","description":null,"organization":{acme},"organization_name":"Acme Corp","created_at":"` + started + `","updated_at":"` + started + `","created_by_name":"Ada Lovelace","environment_count":0}`
 		newEnvironment  = `{"id":"*","name":"made","project":{web},"project_name":"Web Application","environment_type":"development","description":null,"created_at":"` + started + `","updated_at":"` + started + `","created_by_name":"Ada Lovelace","variable_count":0}`
-		newVariable     = `{"id":"*","key":"MADE","decrypted_value":"by hand","environment":{production},"environment_name":"production","created_at":"` + started + `","updated_at":"` + started + `","created_by_name":"Ada Lovelace"}`
+		newVariable     = `{"id":"*","key":"MADE","decrypted_value":"by hand","environment":{production},"environment_name":"production","created_at":"` + started + `","updated_at":"` + started + `","created_by_name":"Ada Lovelace","version":"*"}`
 	)
 	s := section{title: "3 Endpoints", lines: []line{
 		{rule: "GET /api/organizations/ 200 (spec)", as: "sam", call: "GET /api/organizations/?page_size=1&page=2", code: 200,
@@ -51,7 +51,7 @@ func endpoints() []section {
 			want: strings.Replace(newEnvironment, "development", "testing", 1)},
 		{rule: "DELETE /api/environments/{id}/ 204 without a body (real)", as: "ada", call: "DELETE /api/environments/{made environment}/", code: 204},
 		{rule: "GET /api/environments/{id}/variables/ 200 (spec)", as: "sam", call: "GET /api/environments/{lab}/variables/", code: 200,
-			want: pageOfOne(`{"id":{hidden},"key":"HIDDEN","decrypted_value":"nobody else's","environment":{lab},"environment_name":"lab","created_at":"*","updated_at":"*","created_by_name":""}`)},
+			want: pageOfOne(`{"id":{hidden},"key":"HIDDEN","decrypted_value":"nobody else's","environment":{lab},"environment_name":"lab","created_at":"*","updated_at":"*","created_by_name":"","version":"*"}`)},
 		{rule: "values are masked for viewers (spec)", as: "vic", call: "GET /api/environments/{production}/variables/?page_size=1", code: 200,
 			want: `{"count":"*","next":"*","previous":null,"results":[` + keyHidden + `]}`},
 

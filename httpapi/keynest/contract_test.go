@@ -34,7 +34,7 @@ type section struct {
 // contract is the whole contract in its order, but for what is no matter of the
 // wire or not served by this package.
 func contract() []section {
-	return slices.Concat(addressing(), authentication(), endpoints(), bodies(), errorTexts(), exports(), imports(), auditLog(), required())
+	return slices.Concat(addressing(), authentication(), endpoints(), bodies(), errorTexts(), exports(), imports(), auditLog(), webhooks(), versioning(), required(), comparing())
 }
 
 // walk is a world with a cast, in which the contract is gone through.
@@ -90,9 +90,9 @@ const (
 	productionShown = `{"id":{production},"name":"production","project":{web},"project_name":"Web Application","environment_type":"production",
 		"description":"what customers see","created_at":"` + started + `","updated_at":"*","created_by_name":"Ada Lovelace","variable_count":"*"}`
 	keyShown = `{"id":{key},"key":"API_KEY","decrypted_value":"sk_live_abcd1234567890","environment":{production},"environment_name":"production",
-		"created_at":"` + started + `","updated_at":"*","created_by_name":"Ada Lovelace"}`
+		"created_at":"` + started + `","updated_at":"*","created_by_name":"Ada Lovelace","version":"*"}`
 	keyHidden = `{"id":{key},"key":"API_KEY","decrypted_value":"[HIDDEN]","environment":{production},"environment_name":"production",
-		"created_at":"` + started + `","updated_at":"*","created_by_name":"Ada Lovelace"}`
+		"created_at":"` + started + `","updated_at":"*","created_by_name":"Ada Lovelace","version":"*"}`
 )
 
 // pageOfOne is a page with one thing and nothing else.

@@ -21,7 +21,10 @@ type envelope struct {
 	Detail    string `json:"detail"` // the same as Error
 
 	Conflicts []string `json:"conflicts,omitempty"` // keys that an import found
+	Version   uint64   `json:"version,omitempty"`   // that a variable has, where another was expected
 	Message   string   `json:"message,omitempty"`   // what to do about them
+
+	References vault.Unresolvable `json:"references,omitempty"` // keys of an export, and why theirs cannot be resolved
 }
 
 // codes are the codes of errors by status. Whatever is missing here is a
@@ -105,6 +108,8 @@ func envelopeOf(f web.Failure, method string) envelope {
 		data      vault.DataErrors
 		conflicts vault.Conflicts
 		broken    vault.Undecryptable
+		outdated  vault.Outdated
+		dangling  vault.Unresolvable
 		own       *coded
 	)
 	switch {
@@ -125,8 +130,12 @@ func envelopeOf(f web.Failure, method string) envelope {
 	case errors.As(f.Err, &conflicts):
 		e.Error, e.Conflicts = "Conflicting variables found", conflicts
 		e.Message = "Set overwrite=true to replace existing variables"
+	case errors.As(f.Err, &outdated):
+		e.Version = outdated.Version
 	case errors.As(f.Err, &broken):
 		e.Error = broken.Error()
+	case errors.As(f.Err, &dangling):
+		e.References = dangling
 	}
 	if errors.As(f.Err, &own) && f.Kind != errs.Internal {
 		if own.code != "" {

@@ -91,14 +91,20 @@ func (q *request) deleteEnvironment() error {
 }
 
 // environmentVariables serves the variables of an environment: all of them as
-// one page, unless the request asks for pages.
+// one page, unless the request asks for pages. With the parameter at they are
+// what they were then.
 func (q *request) environmentVariables() error {
 	paging, err := q.paging()
 	if err != nil {
 		return q.refuse(err)
 	}
+	if text, ok := q.query.Lookup("at"); ok {
+		return q.environmentAt(text, paging)
+	}
+	resolve := q.resolving()
 	var page vault.Page[vault.Variable]
 	err = q.view(func(s *vault.Session) error {
+		resolve(s)
 		if !q.paged() {
 			all, err := s.EnvironmentVariables(q.id)
 			page = wholePage(all)

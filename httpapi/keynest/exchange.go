@@ -28,8 +28,10 @@ func (q *request) export() error {
 		wrong = err
 	}
 	var file *vault.Exported
+	resolve := q.resolving()
 	err = q.view(func(s *vault.Session) (err error) {
-		if wrong == nil {
+		if wrong == nil && len(q.fields.bad) == 0 {
+			resolve(s)
 			file, err = s.Export(q.id, format, style)
 			return err
 		}

@@ -195,6 +195,75 @@ func (f *fields) yes(name string, missing bool) bool {
 	return false
 }
 
+// orNull returns the fields, without the given one if that is null: it is as
+// good as missing.
+func (f *fields) orNull(name string) *fields {
+	if v, ok := f.values[name]; ok && v == nil {
+		return &fields{}
+	}
+	return f
+}
+
+// truth returns a field that says yes or no, or the default if it is missing.
+// Unlike yes it takes no other word for one of them.
+func (f *fields) truth(name string, missing bool) bool {
+	v, ok := f.values[name]
+	if !ok {
+		return missing
+	}
+	text := ""
+	switch v := v.(type) {
+	case bool:
+		return v
+	case string:
+		text = strings.ToLower(strings.TrimSpace(v))
+	case json.Number:
+		text = v.String()
+	case nil:
+		f.bad.Add(name, textNull)
+		return missing
+	}
+	switch text {
+	case "true", "1", "yes", "on":
+		return true
+	case "false", "0", "no", "off":
+		return false
+	}
+	f.bad.Add(name, "Must be a valid boolean.")
+	return missing
+}
+
+// texts returns a field that is a list of texts, or one text with commas between
+// them, as forms and command lines have it. It is nil if it is missing, null or
+// no list, which is noted.
+func (f *fields) texts(name string) []string {
+	switch v := f.values[name].(type) {
+	case nil:
+	case string:
+		if v = strings.TrimSpace(v); v != "" {
+			texts := strings.Split(v, ",")
+			for i := range texts {
+				texts[i] = strings.TrimSpace(texts[i])
+			}
+			return texts
+		}
+	case []any:
+		texts := make([]string, 0, len(v))
+		for _, item := range v {
+			text, ok := item.(string)
+			if !ok {
+				f.bad.Add(name, textNoString)
+				return nil
+			}
+			texts = append(texts, text)
+		}
+		return texts
+	default:
+		f.bad.Add(name, "Expected a list of items but got type "+typeName(v)+".")
+	}
+	return nil
+}
+
 // canonical is the same for bodies that mean the same.
 func (f *fields) canonical() []byte {
 	plain := make(map[string]any, len(f.values))

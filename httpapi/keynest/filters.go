@@ -34,10 +34,7 @@ func (q *request) filterID(name string) (id uint64, ok bool) {
 func (q *request) filterNumber(name string) uint64 {
 	id, ok := q.filterID(name)
 	if !ok {
-		if q.fields.bad == nil {
-			q.fields = newFields(nil)
-		}
-		q.fields.bad.Add(name, "A valid integer is required.")
+		q.wrong(name, "A valid integer is required.")
 	}
 	return id
 }

@@ -50,11 +50,17 @@ func (q *request) release() {
 // replyList answers with a page. A long one goes out as it is made: it may have 64 KiB
 // in each item, and as one text would take several times the memory of these.
 func replyList[T, U any](q *request, page vault.Page[T], show func(T) U) error {
+	return replyItems(q, listOf(q, page), page.Items, show)
+}
+
+// replyItems is replyList with what stands around the items: its JSON ends with
+// an empty list.
+func replyItems[T, U any](q *request, around any, items []T, show func(T) U) error {
 	var body bytes.Buffer
 	each := encoder(&body)
-	body.Write(bytes.TrimSuffix(encode(listOf(q, page)), []byte("]}")))
+	body.Write(bytes.TrimSuffix(encode(around), []byte("]}")))
 	begun := false
-	for i, item := range page.Items {
+	for i, item := range items {
 		if i > 0 {
 			body.WriteByte(',')
 		}

@@ -17,7 +17,7 @@ const (
 
 // RateLimits are the limits on requests. The zero value limits nothing.
 type RateLimits struct {
-	User      web.Limits // for each user
+	User      web.Limits // for each user and each service token
 	Anonymous web.Limits // for each client address of requests without a token
 	Entry     web.Limits // for each client address: login, registration and change of password together
 }

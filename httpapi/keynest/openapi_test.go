@@ -94,11 +94,16 @@ func (r *references) walk(v any) {
 	}
 }
 
+// concrete is a path with numbers in it.
+func concrete(path string) string {
+	return strings.NewReplacer("{id}", "1", "{number}", "1").Replace(path)
+}
+
 // The document names all that is served, and nothing else.
 func TestTheDocumentNamesAllRoutes(t *testing.T) {
 	named := map[place][]string{}
 	for path, item := range readDocument(t).Paths {
-		at := parseTarget(strings.ReplaceAll(path, "{id}", "1"))
+		at := parseTarget(concrete(path))
 		if at.place == atNothing || at.noID {
 			t.Errorf("%s is described and leads nowhere", path)
 		}
@@ -135,7 +140,7 @@ func TestTheDocumentKnowsWhoMayCall(t *testing.T) {
 		Responses map[string]json.RawMessage
 	}
 	for path, item := range readDocument(t).Paths {
-		to := newRoutes()[parseTarget(strings.ReplaceAll(path, "{id}", "1")).place]
+		to := newRoutes()[parseTarget(concrete(path)).place]
 		if to == nil {
 			continue // TestTheDocumentNamesAllRoutes tells
 		}

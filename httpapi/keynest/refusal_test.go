@@ -57,6 +57,10 @@ func bodyOf(t *testing.T, method, path string) *bodySchema {
 func TestTheServerRefusesWhatTheDocumentDoes(t *testing.T) {
 	k := newWalk(t)
 	const free = "overwrite" // nothing is refused there
+	k.webhook(k.kept["ada token"], 5, "https://example.com/", "*")
+	if id := k.environment(k.kept["ada token"], 1, "third"); id != 3 {
+		t.Fatalf("the third environment is %d", id)
+	}
 	bodies := map[string]map[string]any{
 		"POST /api/auth/register/": {"username": "fresh", "email": "fresh@example.com", "password": password},
 		"POST /api/auth/login/":    {"email": "ada@example.com", "password": password},
@@ -67,8 +71,12 @@ func TestTheServerRefusesWhatTheDocumentDoes(t *testing.T) {
 		"DELETE /api/organizations/{id}/remove_member/": {"user_id": 3},
 		"POST /api/projects/":                           {"name": "Fresh", "organization": 5}, "PUT /api/projects/{id}/": {"name": "Fresh", "organization": 5}, "PATCH /api/projects/{id}/": {},
 		"POST /api/environments/": {"name": "fresh", "project": 1}, "PUT /api/environments/{id}/": {"name": "fresh", "project": 1}, "PATCH /api/environments/{id}/": {},
-		"POST /api/environments/{id}/import/": {"data": "A=1"},
-		"POST /api/variables/":                {"key": "FRESH", "environment": 1}, "PUT /api/variables/{id}/": {"key": "FRESH", "environment": 1}, "PATCH /api/variables/{id}/": {},
+		"POST /api/environments/{id}/import/": {"data": "A=1"}, "POST /api/environments/{id}/rollback/": {"at": "2023-11-14"},
+		"POST /api/environments/{id}/copy/": {"to": 3}, "POST /api/environments/{id}/promote/": {"to": 3},
+		"POST /api/webhooks/": {"url": "https://example.com/", "events": []string{"*"}, "organization": 5}, "PATCH /api/webhooks/{id}/": {},
+		"POST /api/variables/": {"key": "FRESH", "environment": 1}, "PUT /api/variables/{id}/": {"key": "FRESH", "environment": 1}, "PATCH /api/variables/{id}/": {},
+		"POST /api/variables/{id}/rollback/": {"version": 1},
+		"POST /api/service-tokens/":          {"name": "fresh", "environment": 1}, "PATCH /api/service-tokens/{id}/": {},
 	}
 	tried := 0
 	for path, item := range readDocument(t).Paths {
@@ -102,8 +110,8 @@ func TestTheServerRefusesWhatTheDocumentDoes(t *testing.T) {
 				refuse("without "+field, body)
 			}
 			for _, field := range slices.Sorted(maps.Keys(schema.Properties)) {
-				for _, bad := range []any{[]any{}, map[string]any{"a": 1}, true} {
-					if field == free {
+				for kind, bad := range map[string]any{"array": []any{}, "object": map[string]any{"a": 1}, "boolean": true} {
+					if field == free || isOf(schema.Properties[field], kind) {
 						continue
 					}
 					body := maps.Clone(good)
@@ -116,4 +124,14 @@ func TestTheServerRefusesWhatTheDocumentDoes(t *testing.T) {
 	if tried < 150 {
 		t.Errorf("only %d requests were tried", tried)
 	}
+}
+
+// isOf reports whether the schema of a field has a type itself.
+func isOf(schema json.RawMessage, kind string) bool {
+	var one struct{ Type string }
+	if json.Unmarshal(schema, &one) == nil {
+		return one.Type == kind
+	}
+	var several struct{ Type []string }
+	return json.Unmarshal(schema, &several) == nil && slices.Contains(several.Type, kind)
 }

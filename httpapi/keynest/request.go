@@ -23,8 +23,9 @@ type request struct {
 	r      *http.Request
 	query  web.Pairs
 	client netip.Addr
-	cred   auth.Credential // of a user; none where nobody needs to be known
-	caller uint64          // the user, 0 if that is not known before the transaction
+	cred   auth.Credential // of a user or a service token; none where nobody needs to be known
+	caller uint64          // see vault.Session.Author, 0 if that is not known before the transaction
+	use    vault.Use       // of a service token, see tell
 	fields fields          // of the body, see read
 	kept   bool            // what a repeat is answered with is kept, see keep
 	held   int64           // bytes of clear values that are let in, see admit
@@ -46,21 +47,21 @@ func (q *request) identify() (err error) {
 		return errNoCredential
 	}
 	if q.open || q.limiters.user != nil || q.limiters.anonymous != nil {
-		q.caller, err = q.user()
+		q.caller, err = q.author()
 	}
 	return err
 }
 
-// user returns whose token the request has. Any recent state will do for that,
+// author returns whose token the request has. Any recent state will do for that,
 // but one that does not know the token: it may have been given a moment ago,
 // through another node.
-func (q *request) user() (id uint64, err error) {
+func (q *request) author() (id uint64, err error) {
 	ctx, cancel := q.patience()
 	defer cancel()
 	find := func(tx *kv.Tx) error {
-		s, err := q.Store.As(tx, q.cred, vault.Client{})
+		s, err := q.enter(tx, q.who())
 		if err == nil {
-			id = s.User().ID
+			id = s.Author()
 		}
 		return err
 	}
@@ -89,7 +90,7 @@ func (q *request) run() error {
 // refuse tells a caller whose token is good that err is wrong with the request.
 func (q *request) refuse(err error) error {
 	if !q.open && !q.exempt {
-		if _, door := q.user(); door != nil {
+		if _, door := q.author(); door != nil {
 			return door
 		}
 	}
@@ -121,7 +122,7 @@ func (q *request) view(fn func(*vault.Session) error) error {
 	defer cancel()
 	var readings []vault.Reading
 	work := func(tx *kv.Tx) error {
-		s, err := q.Store.As(tx, q.cred, q.who())
+		s, err := q.enter(tx, q.who())
 		if err != nil {
 			return err
 		}
@@ -131,7 +132,7 @@ func (q *request) view(fn func(*vault.Session) error) error {
 	}
 	info, err := q.DB.View(ctx, level, work)
 	if level.Stale && errs.Is(err, errs.Unauthenticated) {
-		info, err = q.DB.View(ctx, kv.Consistency{}, work) // see user
+		info, err = q.DB.View(ctx, kv.Consistency{}, work) // see author
 	}
 	if q.r.Method == http.MethodHead {
 		readings = nil // it is told no value
@@ -161,7 +162,7 @@ func (q *request) update(fn func(*vault.Session) error) (kv.Result, error) {
 	who.Draw = vault.NewDraw()
 	var readings []vault.Reading
 	work := func(tx *kv.Tx) error {
-		s, err := q.Store.As(tx, q.cred, who)
+		s, err := q.enter(tx, who)
 		if err != nil {
 			return err
 		}

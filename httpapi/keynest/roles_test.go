@@ -36,6 +36,7 @@ var matrix = []struct {
 	{"change role", vault.ChangeRole, [3]string{"yes", "403", "403"}},
 	{"remove member", vault.RemoveMember, [3]string{"yes", "403", "403"}},
 	{"audit log", vault.ReadAudit, [3]string{"yes", "yes", "empty"}},
+	{"service tokens", vault.ManageServiceTokens, [3]string{"yes", "yes", "403"}},
 	{"webhooks", vault.ManageWebhooks, [3]string{"yes", "403", "403"}},
 }
 
@@ -43,33 +44,38 @@ var matrix = []struct {
 // {key} are what it is done to, {n} is a number of its own.
 type deed struct{ method, path, body string }
 
-// deeds are all ways to do what an action stands for. A webhook cannot be made
-// yet.
+// deeds are all ways to do what an action stands for.
 var deeds = map[vault.Action][]deed{
 	vault.ReadOrganization: {
 		{"GET", "/api/organizations/{org}/", ""}, {"GET", "/api/projects/{project}/", ""}, {"GET", "/api/projects/{project}/environments/", ""},
 		{"GET", "/api/environments/{env}/", ""}, {"GET", "/api/environments/{env}/variables/", ""}, {"GET", "/api/variables/{key}/", ""},
 	},
-	vault.ReadValue:          {{"GET", "/api/variables/{key}/", ""}, {"GET", "/api/environments/{env}/variables/", ""}, {"GET", "/api/environments/{env}/variables/?page=1", ""}, {"GET", "/api/variables/?environment={env}", ""}},
-	vault.CreateProject:      {{"POST", "/api/projects/", `{"name":"made {n}","organization":{org}}`}},
-	vault.CreateEnvironment:  {{"POST", "/api/environments/", `{"name":"made-{n}","project":{project}}`}},
-	vault.CreateVariable:     {{"POST", "/api/variables/", `{"key":"MADE_{n}","value":"x","environment":{env}}`}},
-	vault.UpdateOrganization: {{"PUT", "/api/organizations/{org}/", `{"name":"Org {n}"}`}, {"PATCH", "/api/organizations/{org}/", `{"description":"d"}`}},
-	vault.UpdateProject:      {{"PUT", "/api/projects/{project}/", `{"name":"Web","organization":{org}}`}, {"PATCH", "/api/projects/{project}/", `{"description":"d"}`}},
-	vault.UpdateEnvironment:  {{"PUT", "/api/environments/{env}/", `{"name":"live","project":{project}}`}, {"PATCH", "/api/environments/{env}/", `{"description":"d"}`}},
-	vault.UpdateVariable:     {{"PUT", "/api/variables/{key}/", `{"key":"KEY","environment":{env}}`}, {"PATCH", "/api/variables/{key}/", `{"value":"s3cr3t"}`}},
-	vault.DeleteOrganization: {{"DELETE", "/api/organizations/{org}/", ""}},
-	vault.DeleteProject:      {{"DELETE", "/api/projects/{project}/", ""}},
-	vault.DeleteEnvironment:  {{"DELETE", "/api/environments/{env}/", ""}},
-	vault.DeleteVariable:     {{"DELETE", "/api/variables/{key}/", ""}},
-	vault.Import:             {{"POST", "/api/environments/{env}/import/", `{"data":"KEY=s3cr3t"}`}},
-	vault.Export:             {{"GET", "/api/environments/{env}/export/", ""}, {"GET", "/api/environments/{env}/export/?format=json", ""}, {"GET", "/api/environments/{env}/export/?format=yaml", ""}, {"GET", "/api/environments/{env}/export/?style=shell", ""}},
-	vault.ListMembers:        {{"GET", "/api/organizations/{org}/members/", ""}},
-	vault.InviteMember:       {{"POST", "/api/organizations/{org}/invite_member/", `{"email":"new{n}@example.com"}`}},
-	vault.ChangeRole:         {{"PATCH", "/api/organizations/{org}/update_member_role/", `{"user_id":{other},"role":"editor"}`}},
-	vault.RemoveMember:       {{"DELETE", "/api/organizations/{org}/remove_member/", `{"user_id":{other}}`}},
-	vault.ReadAudit:          {{"GET", "/api/audit-logs/?action=variable_created", ""}},
-	vault.ManageWebhooks:     nil,
+	vault.ReadValue:           {{"GET", "/api/variables/{key}/", ""}, {"GET", "/api/environments/{env}/variables/", ""}, {"GET", "/api/environments/{env}/variables/?page=1", ""}, {"GET", "/api/variables/?environment={env}", ""}},
+	vault.CreateProject:       {{"POST", "/api/projects/", `{"name":"made {n}","organization":{org}}`}},
+	vault.CreateEnvironment:   {{"POST", "/api/environments/", `{"name":"made-{n}","project":{project}}`}},
+	vault.CreateVariable:      {{"POST", "/api/variables/", `{"key":"MADE_{n}","value":"x","environment":{env}}`}},
+	vault.UpdateOrganization:  {{"PUT", "/api/organizations/{org}/", `{"name":"Org {n}"}`}, {"PATCH", "/api/organizations/{org}/", `{"description":"d"}`}},
+	vault.UpdateProject:       {{"PUT", "/api/projects/{project}/", `{"name":"Web","organization":{org}}`}, {"PATCH", "/api/projects/{project}/", `{"description":"d"}`}},
+	vault.UpdateEnvironment:   {{"PUT", "/api/environments/{env}/", `{"name":"live","project":{project}}`}, {"PATCH", "/api/environments/{env}/", `{"description":"d"}`}},
+	vault.UpdateVariable:      {{"PUT", "/api/variables/{key}/", `{"key":"KEY","environment":{env}}`}, {"PATCH", "/api/variables/{key}/", `{"value":"s3cr3t"}`}},
+	vault.DeleteOrganization:  {{"DELETE", "/api/organizations/{org}/", ""}},
+	vault.DeleteProject:       {{"DELETE", "/api/projects/{project}/", ""}},
+	vault.DeleteEnvironment:   {{"DELETE", "/api/environments/{env}/", ""}},
+	vault.DeleteVariable:      {{"DELETE", "/api/variables/{key}/", ""}},
+	vault.Import:              {{"POST", "/api/environments/{env}/import/", `{"data":"KEY=s3cr3t"}`}},
+	vault.Export:              {{"GET", "/api/environments/{env}/export/", ""}, {"GET", "/api/environments/{env}/export/?format=json", ""}, {"GET", "/api/environments/{env}/export/?format=yaml", ""}, {"GET", "/api/environments/{env}/export/?style=shell", ""}},
+	vault.ListMembers:         {{"GET", "/api/organizations/{org}/members/", ""}},
+	vault.InviteMember:        {{"POST", "/api/organizations/{org}/invite_member/", `{"email":"new{n}@example.com"}`}},
+	vault.ChangeRole:          {{"PATCH", "/api/organizations/{org}/update_member_role/", `{"user_id":{other},"role":"editor"}`}},
+	vault.RemoveMember:        {{"DELETE", "/api/organizations/{org}/remove_member/", `{"user_id":{other}}`}},
+	vault.ReadAudit:           {{"GET", "/api/audit-logs/?action=variable_created", ""}},
+	vault.ManageServiceTokens: {{"POST", "/api/service-tokens/", `{"name":"made {n}","environment":{env}}`}},
+	vault.ManageWebhooks: {
+		{"GET", "/api/webhooks/?organization={org}", ""}, {"POST", "/api/webhooks/", `{"url":"https://example.com/{n}","events":["*"],"organization":{org}}`},
+		{"GET", "/api/webhooks/webhook_{hook}/", ""}, {"PATCH", "/api/webhooks/{hook}/", `{"events":["*"]}`}, {"DELETE", "/api/webhooks/{hook}/", ""},
+		{"POST", "/api/webhooks/{hook}/test/", ""}, {"GET", "/api/webhooks/{hook}/deliveries/", ""},
+		{"GET", "/api/webhooks/{hook}/deliveries/1/", ""}, {"POST", "/api/webhooks/{hook}/deliveries/1/redeliver/", ""},
+	},
 }
 
 // The layer's table is the contract's.
@@ -126,8 +132,10 @@ func (c *company) things() *strings.Replacer {
 	project := c.project(admin, org, "Web")
 	env := c.environment(admin, project, "live")
 	key := c.variable(admin, env, "KEY", "s3cr3t")
+	hook := c.webhook(admin, org, "https://example.com/hook", "*")
+	c.send(admin, "POST", at("webhooks", hook, "test"), "")
 	return strings.NewReplacer("{org}", fmt.Sprint(org), "{project}", fmt.Sprint(project), "{env}", fmt.Sprint(env), "{key}", fmt.Sprint(key),
-		"{other}", "5", "{n}", fmt.Sprint(c.fresh))
+		"{other}", "5", "{hook}", fmt.Sprint(hook), "{n}", fmt.Sprint(c.fresh))
 }
 
 // refused is what a cell that says no answers.
@@ -187,13 +195,20 @@ func (c *company) inCell(action vault.Action, cell, who string, d deed, a respon
 	c.t.Helper()
 	secret := strings.Contains(a.body, "s3cr3t")
 	_, creates := refused[action]
-	names := creates && d.method == "POST" && (action == vault.CreateProject || action == vault.CreateEnvironment || action == vault.CreateVariable)
-	list := strings.Contains(d.path, "?environment=") || action == vault.ReadAudit
+	names := creates && d.method == "POST" && (action == vault.CreateProject || action == vault.CreateEnvironment || action == vault.CreateVariable) ||
+		action == vault.ManageServiceTokens
+	if action == vault.ManageWebhooks && d.path == "/api/webhooks/" {
+		names = d.method == "POST"
+	}
+	list := strings.Contains(d.path, "?environment=") || strings.Contains(d.path, "?organization=") || action == vault.ReadAudit
 	switch cell {
 	case "yes":
 		want := map[string]int{"GET": 200, "PUT": 200, "PATCH": 200, "POST": 201, "DELETE": 204}[d.method]
 		if action == vault.Import || action == vault.RemoveMember {
 			want = 200
+		}
+		if action == vault.ManageWebhooks && d.method == "POST" && d.path != "/api/webhooks/" {
+			want = 202
 		}
 		if a.code != want {
 			c.t.Errorf("%d %.300s, want %d", a.code, a.body, want)

@@ -32,9 +32,24 @@ const (
 	atEnvironment
 	atEnvironmentVariables
 	atExport
+	atDiff
+	atCopy
+	atPromote
 	atImport
+	atEnvironmentRollback
 	atVariables
 	atVariable
+	atVersions
+	atVersion
+	atRollback
+	atServiceTokens
+	atServiceToken
+	atWebhooks
+	atWebhook
+	atWebhookTest
+	atDeliveries
+	atDelivery
+	atRedeliver
 	atAuditLogs
 	atAuditExport
 )
@@ -91,12 +106,34 @@ func newRoutes() map[place]*route {
 		atEnvironmentVariables: {work: work{http.MethodGet: (*request).environmentVariables}},
 		atExport:               {work: work{http.MethodGet: (*request).export}},
 		atImport:               {work: work{http.MethodPost: (*request).importVariables}, heavy: true},
+		atEnvironmentRollback:  {work: work{http.MethodPost: (*request).rollBackEnvironment}, heavy: true},
+		atDiff:                 {work: work{http.MethodGet: (*request).diff}},
+		atCopy:                 {work: work{http.MethodPost: (*request).copyVariables}, heavy: true},
+		atPromote:              {work: work{http.MethodPost: (*request).promote}, heavy: true},
 
 		atVariables: {work: work{http.MethodGet: (*request).listVariables, http.MethodPost: (*request).createVariable}},
 		atVariable: {work: work{
 			http.MethodGet: (*request).variable, http.MethodPut: (*request).updateVariable,
 			http.MethodPatch: (*request).updateVariable, http.MethodDelete: (*request).deleteVariable,
 		}},
+		atVersions: {work: work{http.MethodGet: (*request).listVersions}},
+		atVersion:  {work: work{http.MethodGet: (*request).version}},
+		atRollback: {work: work{http.MethodPost: (*request).rollBackVariable}},
+
+		atServiceTokens: {work: work{http.MethodGet: (*request).listServiceTokens, http.MethodPost: (*request).createServiceToken}, private: true},
+		atServiceToken: {work: work{
+			http.MethodGet: (*request).serviceToken, http.MethodPatch: (*request).renameServiceToken,
+			http.MethodDelete: (*request).revokeServiceToken,
+		}},
+
+		atWebhooks: {work: work{http.MethodGet: (*request).listWebhooks, http.MethodPost: (*request).createWebhook}, private: true},
+		atWebhook: {work: work{
+			http.MethodGet: (*request).webhook, http.MethodPatch: (*request).updateWebhook, http.MethodDelete: (*request).deleteWebhook,
+		}, private: true},
+		atWebhookTest: {work: work{http.MethodPost: (*request).testWebhook}},
+		atDeliveries:  {work: work{http.MethodGet: (*request).listDeliveries}},
+		atDelivery:    {work: work{http.MethodGet: (*request).delivery}},
+		atRedeliver:   {work: work{http.MethodPost: (*request).redeliver}},
 
 		atAuditLogs:   {work: work{http.MethodGet: (*request).auditLogs}},
 		atAuditExport: {work: work{http.MethodGet: (*request).auditExport}},

@@ -8,40 +8,63 @@ import (
 
 // target is what a path names.
 type target struct {
-	place place
-	id    uint64 // of the organization, project, environment or variable
-	noID  bool   // what stands there is no id, so nothing has it
+	place  place
+	id     uint64 // of the organization, project, environment or variable
+	number uint64 // of the version or delivery, 0 where the path has none
+	noID   bool   // what stands there is no id, so nothing has it
 }
 
-// idPart is the part of a path where an id stands.
-const idPart = "{id}"
+// The parts of a path where an id stands, and the number of what belongs to that.
+const (
+	idPart     = "{id}"
+	numberPart = "{number}"
+)
 
-// places are the paths below /api/, with {id} for an id.
+// hookPrefix may stand before the id of a webhook.
+const hookPrefix = "webhook_"
+
+// places are the paths below /api/, with {id} for an id and {number} for a
+// number.
 var places = map[string]place{
-	"openapi.json":                          atOpenAPI,
-	"auth/register":                         atRegister,
-	"auth/login":                            atLogin,
-	"auth/logout":                           atLogout,
-	"auth/profile":                          atProfile,
-	"auth/password":                         atPassword,
-	"organizations":                         atOrganizations,
-	"organizations/{id}":                    atOrganization,
-	"organizations/{id}/members":            atMembers,
-	"organizations/{id}/invite_member":      atInvite,
-	"organizations/{id}/update_member_role": atRole,
-	"organizations/{id}/remove_member":      atRemove,
-	"projects":                              atProjects,
-	"projects/{id}":                         atProject,
-	"projects/{id}/environments":            atProjectEnvironments,
-	"environments":                          atEnvironments,
-	"environments/{id}":                     atEnvironment,
-	"environments/{id}/variables":           atEnvironmentVariables,
-	"environments/{id}/export":              atExport,
-	"environments/{id}/import":              atImport,
-	"variables":                             atVariables,
-	"variables/{id}":                        atVariable,
-	"audit-logs":                            atAuditLogs,
-	"audit-logs/export":                     atAuditExport,
+	"openapi.json":                                atOpenAPI,
+	"auth/register":                               atRegister,
+	"auth/login":                                  atLogin,
+	"auth/logout":                                 atLogout,
+	"auth/profile":                                atProfile,
+	"auth/password":                               atPassword,
+	"organizations":                               atOrganizations,
+	"organizations/{id}":                          atOrganization,
+	"organizations/{id}/members":                  atMembers,
+	"organizations/{id}/invite_member":            atInvite,
+	"organizations/{id}/update_member_role":       atRole,
+	"organizations/{id}/remove_member":            atRemove,
+	"projects":                                    atProjects,
+	"projects/{id}":                               atProject,
+	"projects/{id}/environments":                  atProjectEnvironments,
+	"environments":                                atEnvironments,
+	"environments/{id}":                           atEnvironment,
+	"environments/{id}/variables":                 atEnvironmentVariables,
+	"environments/{id}/export":                    atExport,
+	"environments/{id}/import":                    atImport,
+	"environments/{id}/rollback":                  atEnvironmentRollback,
+	"environments/{id}/diff":                      atDiff,
+	"environments/{id}/copy":                      atCopy,
+	"environments/{id}/promote":                   atPromote,
+	"variables":                                   atVariables,
+	"variables/{id}":                              atVariable,
+	"variables/{id}/versions":                     atVersions,
+	"variables/{id}/versions/{number}":            atVersion,
+	"variables/{id}/rollback":                     atRollback,
+	"webhooks":                                    atWebhooks,
+	"webhooks/{id}":                               atWebhook,
+	"webhooks/{id}/test":                          atWebhookTest,
+	"webhooks/{id}/deliveries":                    atDeliveries,
+	"webhooks/{id}/deliveries/{number}":           atDelivery,
+	"webhooks/{id}/deliveries/{number}/redeliver": atRedeliver,
+	"service-tokens":                              atServiceTokens,
+	"service-tokens/{id}":                         atServiceToken,
+	"audit-logs":                                  atAuditLogs,
+	"audit-logs/export":                           atAuditExport,
 }
 
 // parseTarget reads a path as it was sent. The slash at its end may be missing:
@@ -65,9 +88,20 @@ func parseTarget(escaped string) target {
 	if len(parts) < 2 || parts[1] == "" {
 		return target{}
 	}
-	id, ok := parseID(parts[1])
+	text := parts[1]
+	if parts[0] == "webhooks" {
+		text = strings.TrimPrefix(text, hookPrefix)
+	}
+	id, ok := parseID(text)
+	t := target{id: id, noID: !ok}
 	parts[1] = idPart
-	return target{place: places[strings.Join(parts, "/")], id: id, noID: !ok}
+	if len(parts) > 3 {
+		t.number, ok = parseID(parts[3])
+		t.noID = t.noID || !ok
+		parts[3] = numberPart
+	}
+	t.place = places[strings.Join(parts, "/")]
+	return t
 }
 
 // parseID reads an id: a whole number from 1.

@@ -12,17 +12,20 @@ type variable struct {
 	ID              uint64 `json:"id"`
 	Key             string `json:"key"`
 	Value           string `json:"decrypted_value"`
+	Unresolved      string `json:"unresolved,omitempty"` // why its references cannot be resolved
 	Environment     uint64 `json:"environment"`
 	EnvironmentName string `json:"environment_name"`
 	Created         string `json:"created_at"`
 	Updated         string `json:"updated_at"`
 	CreatorName     string `json:"created_by_name"`
+	Version         uint64 `json:"version"`
 }
 
 func showVariable(v vault.Variable) variable {
 	return variable{
 		ID: v.ID, Key: v.Key, Value: v.Value, Environment: v.Environment, EnvironmentName: v.EnvironmentName,
-		Created: stamp(v.Created), Updated: stamp(v.Updated), CreatorName: v.CreatorName,
+		Created: stamp(v.Created), Updated: stamp(v.Updated), CreatorName: v.CreatorName, Version: v.Version,
+		Unresolved: string(v.Unresolved),
 	}
 }
 
@@ -39,8 +42,10 @@ func (q *request) listVariables() error {
 	}
 	filter := vault.VariableFilter{Key: q.query.Value("key")}
 	filter.Environment = q.filterNumber("environment")
+	resolve := q.resolving()
 	var page vault.Page[vault.Variable]
 	err = q.view(func(s *vault.Session) (err error) {
+		resolve(s)
 		page, err = s.Variables(filter, paging)
 		return err
 	})
@@ -68,7 +73,11 @@ func (q *request) createVariable() error {
 }
 
 func (q *request) variable() error {
-	return q.one(variableNow)
+	resolve := q.resolving()
+	return q.one(func(s *vault.Session, id uint64) (any, error) {
+		resolve(s)
+		return variableNow(s, id)
+	})
 }
 
 func (q *request) updateVariable() error {
@@ -76,6 +85,7 @@ func (q *request) updateVariable() error {
 		return q.refuse(err)
 	}
 	fields := q.variableFields(q.whole())
+	fields.Version = q.fields.number("version")
 	return q.save(http.StatusOK, func(s *vault.Session) (uint64, any, error) {
 		v, err := s.UpdateVariable(q.id, fields)
 		return q.id, showVariable(v), err

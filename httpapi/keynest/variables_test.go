@@ -43,7 +43,7 @@ func TestAVariableFromItsCreationToItsEnd(t *testing.T) {
 	w := newShared(t)
 	shape := func(key, value, updated string) string {
 		return fmt.Sprintf(`{"id":1,"key":%q,"decrypted_value":%s,"environment":1,"environment_name":"dev",
-			"created_at":%q,"updated_at":%q,"created_by_name":""}`, key, encode(value), started, updated)
+			"created_at":%q,"updated_at":%q,"created_by_name":"","version":"*"}`, key, encode(value), started, updated)
 	}
 	w.is(201, shape("API_KEY", "  s3cret \t", started), w.send(w.ann, "POST", "/api/variables/", `{"key":" API_KEY ","value":"  s3cret \t","environment":1}`))
 	w.is(200, shape("API_KEY", "  s3cret \t", started), w.get(w.eve, "/api/variables/1/"))

@@ -302,6 +302,18 @@ func (w *world) variable(token string, environment uint64, key, value string) ui
 	return w.create(token, "/api/variables/", map[string]any{"key": key, "value": value, "environment": environment})
 }
 
+// webhook makes a webhook and returns the number in its id.
+func (w *world) webhook(token string, organization uint64, url string, events ...string) uint64 {
+	w.t.Helper()
+	var v struct{ ID string }
+	w.read(201, w.send(token, "POST", "/api/webhooks/", string(encode(map[string]any{"url": url, "events": events, "organization": organization}))), &v)
+	id, ok := parseID(strings.TrimPrefix(v.ID, hookPrefix))
+	if !ok || !strings.HasPrefix(v.ID, hookPrefix) {
+		w.t.Fatalf("a webhook with the id %q", v.ID)
+	}
+	return id
+}
+
 // invite makes a user who is registered a member.
 func (w *world) invite(token string, organization uint64, name, role string) {
 	w.t.Helper()

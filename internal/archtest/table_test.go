@@ -46,19 +46,20 @@ var rooms = map[string]room{
 	"outgoing/smtp":    {floor: floorStore},
 	"outgoing/webhook": {floor: floorStore, imports: []string{"internal/dial"}},
 
-	"kv/feed":   {floor: floorTransactions, imports: []string{"fsm", "kv"}},
-	"kv/memo":   {floor: floorTransactions, imports: []string{"kv"}},
-	"kv/outbox": {floor: floorTransactions, imports: []string{"kv", "kv/feed"}},
-	"kv/kvtest": {floor: floorTransactions, imports: []string{"fsm", "kv", "store"}},
-	"kv/sealed": {floor: floorTransactions, imports: []string{"kv"}},
+	"kv/feed":    {floor: floorTransactions, imports: []string{"fsm", "kv"}},
+	"kv/memo":    {floor: floorTransactions, imports: []string{"kv"}},
+	"kv/outbox":  {floor: floorTransactions, imports: []string{"kv", "kv/feed"}},
+	"kv/posting": {floor: floorTransactions, imports: []string{"kv", "kv/outbox", "outgoing/webhook"}},
+	"kv/kvtest":  {floor: floorTransactions, imports: []string{"fsm", "kv", "store"}},
+	"kv/sealed":  {floor: floorTransactions, imports: []string{"kv"}},
 
 	"layer/bucket":   {floor: floorLayers, imports: []string{"kv", "kv/feed", "kv/sealed"}},
 	"layer/database": {floor: floorLayers, imports: []string{"kv"}},
-	"layer/vault":    {floor: floorLayers, imports: []string{"kv", "kv/sealed", "kv/memo", "layer/vault/dotenv"}},
+	"layer/vault":    {floor: floorLayers, imports: []string{"kv", "kv/posting", "kv/outbox", "kv/sealed", "kv/memo", "layer/vault/dotenv", "outgoing/webhook"}},
 
 	"layer/vault/dotenv": {floor: floorLayers},
 
-	"layer/collection":       {floor: floorLayers, imports: []string{"internal/dial", "kv", "kv/feed", "kv/memo", "kv/outbox", "kv/sealed", "layer/collection/query", "outgoing/webhook"}},
+	"layer/collection":       {floor: floorLayers, imports: []string{"internal/dial", "kv", "kv/feed", "kv/posting", "kv/memo", "kv/outbox", "kv/sealed", "layer/collection/query", "outgoing/webhook"}},
 	"layer/collection/query": {floor: floorLayers},
 
 	"layer/collection/mail":     {floor: floorLayers, imports: []string{"kv", "kv/outbox", "layer/collection", "layer/collection/query"}},
@@ -106,13 +107,16 @@ var rooms = map[string]room{
 	"cmd/covey/bench":  {floor: roof, imports: []string{"client"}},
 	"cmd/covey/config": {floor: roof},
 	"cmd/covey/demo":   {floor: roof, imports: []string{"client"}},
+	"cmd/covey/nest":   {floor: roof, imports: []string{"client", "cmd/covey/config"}},
 	"cmd/covey/output": {floor: roof},
 	"test/e2e":         {floor: roof},
+	"test/cluster":     {floor: roof, imports: []string{"internal/freeport"}},
+	"test/sdk":         {floor: roof},
 	"cmd/covey/cli": {floor: roof, imports: []string{
-		"client", "cmd/covey/bench", "cmd/covey/config", "cmd/covey/demo", "cmd/covey/output", "cmd/covey/server", "httpapi/keynest", "layer/vault",
+		"client", "cmd/covey/bench", "cmd/covey/config", "cmd/covey/demo", "cmd/covey/nest", "cmd/covey/output", "cmd/covey/server", "httpapi/keynest", "layer/vault",
 	}},
 	"cmd/covey/server": {floor: roof, imports: []string{
-		"cluster", "httpapi", "httpapi/keynest", "httpapi/kot", "httpapi/kvdb", "httpapi/web", "kv", "kv/feed", "kv/outbox", "kv/sealed", "layer/bucket", "layer/collection",
+		"cluster", "httpapi", "httpapi/keynest", "httpapi/kot", "httpapi/kvdb", "httpapi/web", "kv", "kv/feed", "kv/posting", "kv/outbox", "kv/sealed", "layer/bucket", "layer/collection",
 		"layer/collection/mail", "layer/collection/media", "layer/vault", "node", "node/raftlog", "outgoing/smtp", "outgoing/webhook",
 		"cmd/covey/config",
 	}},
@@ -122,6 +126,7 @@ var rooms = map[string]room{
 // and the bridge to our log.
 var siblings = map[[2]string]bool{
 	{"kv/outbox", "kv/feed"}:                            true,
+	{"kv/posting", "kv/outbox"}:                         true,
 	{"node/raftlog", "node/logbridge"}:                  true,
 	{"layer/collection", "layer/collection/query"}:      true,
 	{"layer/vault", "layer/vault/dotenv"}:               true,
@@ -180,6 +185,7 @@ var libraries = map[string][]string{
 	"github.com/klauspost/compress":                            {"layer"},
 	"golang.org/x/crypto":                                      {"internal"},
 	"golang.org/x/sync":                                        {"kv/feed", "node", "httpapi"},
+	"golang.org/x/sys":                                         {"cmd"},
 	"golang.org/x/text":                                        {"client"},
 	"github.com/HdrHistogram/hdrhistogram-go":                  {"cmd"},
 	"github.com/jedib0t/go-pretty/v6":                          {"cmd"},

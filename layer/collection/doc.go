@@ -51,7 +51,7 @@
 // # Webhooks
 //
 // What a write does is told to the webhooks of its database, through kv/outbox:
-// the message is committed with the write or not at all. HookSender makes it the
+// the message is committed with the write or not at all. Store.Hooks makes it the
 // body of a request.
 //
 // # What it never does

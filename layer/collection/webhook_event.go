@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/tuple"
@@ -31,9 +30,6 @@ const (
 	// maxToldIDs is how many ids one event tells. A write of more is several
 	// events, in their order.
 	maxToldIDs = 10_000
-
-	// WebhookGiveUp is how long a target may fail before its webhook is disabled.
-	WebhookGiveUp = 3 * 24 * time.Hour
 )
 
 // hookEvent is what hooks are told of one write, or of a part of a large one:

@@ -90,12 +90,11 @@ func TestADeletionOfManyIsToldInParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told []OID
-	s := &HookSender{DB: g.DB, Store: g.s}
 	for part, d := range g.queued(DefaultDatabase, hooks[7]) {
 		if !strings.HasSuffix(d.ID, fmt.Sprintf("-%05d", part)) {
 			t.Errorf("part %d: id %s", part, d.ID)
 		}
-		m, err := s.message(t.Context(), d)
+		m, err := g.message(d)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coveydb/covey/internal/tuple"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/kv/outbox"
+	"github.com/coveydb/covey/outgoing/webhook"
 )
 
 // hooked adds a webhook and returns its id.
@@ -56,12 +58,21 @@ func (g *gate) queued(db, id string) (all []outbox.Delivery) {
 	return all
 }
 
+// message returns what a delivery is sent as.
+func (g *gate) message(d outbox.Delivery) (m webhook.Message, err error) {
+	g.t.Helper()
+	err = g.view(func(tx *kv.Tx) (err error) {
+		m, err = g.s.Hooks().Message(tx, d, time.Now())
+		return err
+	})
+	return m, err
+}
+
 // told returns the bodies of what waits for a webhook.
 func (g *gate) told(db, id string) (bodies []string) {
 	g.t.Helper()
-	s := &HookSender{DB: g.DB, Store: g.s}
 	for _, d := range g.queued(db, id) {
-		m, err := s.message(g.t.Context(), d)
+		m, err := g.message(d)
 		if err != nil {
 			g.t.Fatal(err)
 		}

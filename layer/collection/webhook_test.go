@@ -16,6 +16,7 @@ import (
 
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/kv/posting"
 	"github.com/coveydb/covey/outgoing/webhook"
 )
 
@@ -68,9 +69,9 @@ func TestWhatASenderPosts(t *testing.T) {
 	d := g.queued(DefaultDatabase, id)[0]
 	var posted webhook.Message
 	var answer error
-	s := &HookSender{DB: g.DB, Store: g.s, Post: func(_ context.Context, m webhook.Message) error {
+	s := &posting.Sender{DB: g.DB, Hooks: g.s.Hooks(), Try: func(_ context.Context, m webhook.Message) (int, error) {
 		posted = m
-		return answer
+		return 0, answer
 	}}
 	if err := s.Send(t.Context(), d); err != nil {
 		t.Fatal(err)
@@ -161,7 +162,7 @@ func TestWhatIsStoredOfAWebhookIsSealed(t *testing.T) {
 	if got := list(bare)[0]; got.URL != "" || !strings.Contains(got.URLError, "keyring") || got.ID != id || got.Note != "shown" || got.Waiting.Pending != 1 {
 		t.Errorf("without a keyring: %+v", got)
 	}
-	s := &HookSender{DB: g.DB, Store: bare}
+	s := &posting.Sender{DB: g.DB, Hooks: bare.Hooks()}
 	if err := s.Send(t.Context(), g.queued(DefaultDatabase, id)[0]); err == nil || isRefused(err) {
 		t.Errorf("without a keyring: %v", err)
 	}
@@ -177,7 +178,7 @@ func TestWhatIsStoredOfAWebhookIsSealed(t *testing.T) {
 		if got := list(g.s)[0]; got.URL != "" || !strings.Contains(got.URLError, "do not open") {
 			t.Errorf("%s in the place of the URL: %+v", name, got)
 		}
-		s := &HookSender{DB: g.DB, Store: g.s}
+		s := &posting.Sender{DB: g.DB, Hooks: g.s.Hooks()}
 		if err := s.Send(t.Context(), g.queued(DefaultDatabase, id)[0]); !errs.Is(err, errs.Internal) {
 			t.Errorf("%s in the place of the URL: %v", name, err)
 		}
@@ -198,7 +199,7 @@ func TestAWebhookThatIsGivenUpIsDisabled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := &HookSender{DB: g.DB, Store: g.s}
+	s := &posting.Sender{DB: g.DB, Hooks: g.s.Hooks()}
 	d := g.queued(DefaultDatabase, id)[0]
 	info := func() WebhookInfo {
 		var infos []WebhookInfo

@@ -17,12 +17,16 @@ type verb string
 
 // The verbs.
 const (
-	verbCreate verb = "create"
-	verbUpdate verb = "update"
-	verbDelete verb = "delete"
-	verbView   verb = "view" // of a user: a login or a logout
-	verbExport verb = "export"
-	verbImport verb = "import"
+	verbCreate   verb = "create"
+	verbUpdate   verb = "update"
+	verbDelete   verb = "delete"
+	verbView     verb = "view" // of a user: a login or a logout
+	verbExport   verb = "export"
+	verbImport   verb = "import"
+	verbRollBack verb = "rollback"
+	verbCopy     verb = "copy"    // variables into an environment
+	verbPromote  verb = "promote" // the same
+	verbRefuse   verb = "refuse"  // a service token
 )
 
 // target is the type of what something was done to.
@@ -36,6 +40,8 @@ const (
 	targetProject      target = "project"
 	targetEnvironment  target = "environment"
 	targetVariable     target = "variable"
+	targetServiceToken target = "service_token"
+	targetWebhook      target = "webhook"
 )
 
 // details is what an entry tells beyond its fields: texts, numbers, truth
@@ -54,10 +60,11 @@ type event struct {
 
 // actor is who did it. The names are recorded as they are now.
 type actor struct {
-	User  uint64
-	Name  string // as the wire's full_name
-	Email string
-	IP    string
+	User    uint64 // 0: a service token, or the operator
+	Service uint64 // the service token, 0 for others
+	Name    string // as the wire's full_name
+	Email   string
+	IP      string
 }
 
 // detailNames are the names that the details of an event must and may have.
@@ -86,15 +93,30 @@ var recordable = map[string]detailNames{
 	"create environment": {must: []string{"name", "project", "type"}},
 	"update environment": {must: []string{"name", "project", "type"}, may: []string{"old_name", "fields"}},
 	"delete environment": {must: []string{"name", "project", "type"}},
-	"view environment":   {must: []string{"variable_count", "environment", "project"}},
-	"export environment": {must: []string{"format", "variable_count", "failed_decryptions", "environment", "project"}},
+	"view environment":   {must: []string{"variable_count", "environment", "project"}, may: []string{"at"}},
+	"export environment": {must: []string{"format", "variable_count", "failed_decryptions", "environment", "project"},
+		may: []string{"unresolved_references"}},
 	"import environment": {must: []string{"format", "imported_count", "updated_count", "failed_imports",
 		"overwrite_enabled", "environment", "project"}},
+	"copy environment": {must: []string{"created_count", "updated_count", "unchanged_count", "overwrite_enabled",
+		"source_environment_id", "environment", "project"}, may: []string{"source_environment", "source_project"}},
+	"promote environment": {must: []string{"created_count", "updated_count", "deleted_count", "unchanged_count", "remove_missing",
+		"source_environment_id", "environment", "project"}, may: []string{"source_environment", "source_project"}},
 	"create variable": {must: []string{"variable_key", "environment_name", "key", "environment", "project"}},
 	"update variable": {must: []string{"variable_key", "environment_name", "key", "value_updated", "had_value"},
 		may: []string{"old_key"}},
-	"delete variable": {must: []string{"variable_key", "environment_name", "key", "environment", "project"}},
-	"view variable":   {must: []string{"variable_key", "environment_name", "key", "environment", "project"}},
+	"delete variable":      {must: []string{"variable_key", "environment_name", "key", "environment", "project"}},
+	"create service_token": {must: []string{"name", "project", "read_only"}, may: []string{"environment", "expires_at", "allowed_networks"}},
+	"update service_token": {must: []string{"name", "old_name"}},
+	"delete service_token": {must: []string{"name"}},
+	"refuse service_token": {must: []string{"name", "reason"}},
+	"create webhook":       {must: []string{"events", "is_active"}},
+	"update webhook":       {must: []string{"events", "is_active"}, may: []string{"fields", "reason"}},
+	"delete webhook":       {must: []string{"events", "is_active"}},
+	"view variable": {must: []string{"variable_key", "environment_name", "key", "environment", "project"},
+		may: []string{"version", "version_count"}},
+	"rollback variable":    {must: []string{"variable_key", "environment_name", "key", "environment", "project", "version"}},
+	"rollback environment": {must: []string{"at", "restored_count", "deleted_count", "unknown_count", "environment", "project"}},
 }
 
 // check refuses an event that recordable does not have. That is a fault of
@@ -124,7 +146,7 @@ func (e event) check() error {
 // pastTense is how an action shows a verb.
 var pastTense = map[verb]string{
 	verbCreate: "created", verbUpdate: "updated", verbDelete: "deleted", verbView: "viewed",
-	verbExport: "exported", verbImport: "imported",
+	verbExport: "exported", verbImport: "imported", verbRollBack: "rolled_back", verbCopy: "copied", verbPromote: "promoted", verbRefuse: "refused",
 }
 
 // action is the event's name on the wire, such as variable_created.
@@ -150,6 +172,9 @@ func (s *Session) actor() actor {
 	if s.byOp {
 		return operator(s.ip)
 	}
+	if s.service != nil {
+		return actor{Service: s.service.id, Name: serviceName(s.service.row.Name), IP: s.ip}
+	}
 	return actor{User: s.user, Name: s.User().FullName(), Email: s.row.Email, IP: s.ip}
 }
 
@@ -170,7 +195,7 @@ func record(tx *kv.Tx, who actor, e event) error {
 		return err
 	}
 	return c.append(tx, &AuditEntry{
-		Timestamp: time.UnixMilli(tx.Now()).UTC().Format(time.RFC3339), User: who.User,
+		Timestamp: time.UnixMilli(tx.Now()).UTC().Format(time.RFC3339), User: who.User, ServiceToken: who.Service,
 		UserName: oneLine(who.Name), UserEmail: oneLine(who.Email),
 		Action: e.action(), Verb: string(e.Verb), TargetType: string(e.Target), TargetID: e.ID, Details: text, IPAddress: oneLine(who.IP),
 	})

@@ -40,7 +40,7 @@ const MaxAuditPart = 1_000
 // AuditHeads returns the ends of all chains that the user may see, which is
 // what an export begins with.
 func (s *Session) AuditHeads() ([]AuditHead, error) {
-	chains, err := visibleChains(s.tx, s.user)
+	chains, err := s.visibleChains()
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (s *Session) AuditHeads() ([]AuditHead, error) {
 // made of many short transactions: what lies below a head never changes. A
 // chain that the user may not see, or no more, is errs.NotFound.
 func (s *Session) AuditPart(head AuditHead, after uint64) ([]AuditEntry, error) {
-	chains, err := visibleChains(s.tx, s.user)
+	chains, err := s.visibleChains()
 	if err != nil {
 		return nil, err
 	}
@@ -187,6 +187,9 @@ func (a *AuditWriter) Flush() error {
 var auditColumns = [...]string{"chain", "number", "id", "timestamp", "user", "user_name", "user_email", "action", "verb",
 	"target_type", "target_id", "details", "ip_address", "hash"}
 
+// serviceCell begins the cell of the user where a service token did it.
+const serviceCell = "service_token:"
+
 func (h AuditHead) row() []string {
 	row := make([]string, len(auditColumns))
 	row[0], row[1], row[len(row)-1] = h.Chain, strconv.FormatUint(h.Number, 10), h.Hash
@@ -195,7 +198,11 @@ func (h AuditHead) row() []string {
 
 func (e AuditEntry) row() []string {
 	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
-	return []string{e.Chain, number(e.Number), number(e.ID), e.Timestamp, number(e.User), cell(e.UserName), cell(e.UserEmail),
+	user := number(e.User)
+	if e.ServiceToken != 0 {
+		user = serviceCell + number(e.ServiceToken)
+	}
+	return []string{e.Chain, number(e.Number), number(e.ID), e.Timestamp, user, cell(e.UserName), cell(e.UserEmail),
 		e.Action, e.Verb, e.TargetType, number(e.TargetID), cell(string(e.Details)), cell(e.IPAddress), e.Hash}
 }
 
@@ -206,11 +213,16 @@ func entryOf(row []string) AuditEntry {
 		n, _ := strconv.ParseUint(s, 10, 64)
 		return n
 	}
-	return AuditEntry{
+	token, isToken := strings.CutPrefix(row[4], serviceCell)
+	e := AuditEntry{
 		Chain: row[0], Number: number(row[1]), ID: number(row[2]), Timestamp: row[3], User: number(row[4]),
 		UserName: uncell(row[5]), UserEmail: uncell(row[6]), Action: row[7], Verb: row[8], TargetType: row[9],
 		TargetID: number(row[10]), Details: compact(uncell(row[11])), IPAddress: uncell(row[12]), Hash: row[13],
 	}
+	if isToken {
+		e.ServiceToken = number(token)
+	}
+	return e
 }
 
 // compact returns JSON as it is hashed, without the blanks that it need not

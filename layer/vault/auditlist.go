@@ -12,10 +12,11 @@ import (
 
 // AuditFilter selects entries of the audit log. The zero value selects all.
 type AuditFilter struct {
-	User       *uint64 // who did it
-	Action     string  // variable_created, or create
-	TargetType string
-	From, To   string // YYYY-MM-DD, in UTC; both days included
+	User         *uint64 // who did it
+	ServiceToken *uint64 // which did it
+	Action       string  // variable_created, or create
+	TargetType   string
+	From, To     string // YYYY-MM-DD, in UTC; both days included
 }
 
 // check returns FieldErrors for a day that is none.
@@ -30,10 +31,13 @@ func (f AuditFilter) check() error {
 }
 
 // whole reports whether f selects by nothing but days.
-func (f AuditFilter) whole() bool { return f.User == nil && f.Action == "" && f.TargetType == "" }
+func (f AuditFilter) whole() bool {
+	return f.User == nil && f.ServiceToken == nil && f.Action == "" && f.TargetType == ""
+}
 
 func (f AuditFilter) match(e *AuditEntry) bool {
 	return (f.User == nil || *f.User == e.User) &&
+		(f.ServiceToken == nil || *f.ServiceToken == e.ServiceToken) &&
 		(f.Action == "" || f.Action == e.Action || f.Action == e.Verb) &&
 		(f.TargetType == "" || f.TargetType == e.TargetType)
 }
@@ -48,7 +52,11 @@ func tooMany(n int) error {
 // visibleChains returns the chains that a user may see: those of the
 // organizations where its role allows it, and with one of them its own
 // account's.
-func visibleChains(tx *kv.Tx, user uint64) ([]chain, error) {
+func (s *Session) visibleChains() ([]chain, error) {
+	if err := s.needUser(); err != nil {
+		return nil, err
+	}
+	tx, user := s.tx, s.user
 	ids, err := appendIDs(tx, nil, memberOfByte, user)
 	if err != nil {
 		return nil, err
@@ -236,7 +244,7 @@ func pageOfAll(tx *kv.Tx, cs []*cursor, count int, p Paging) (Page[AuditEntry], 
 // counted. A bad day is FieldErrors, a page past the end errs.NotFound, and
 // what would go over too many entries errs.TooLarge.
 func (s *Session) AuditLog(f AuditFilter, p Paging) (Page[AuditEntry], error) {
-	chains, err := visibleChains(s.tx, s.user)
+	chains, err := s.visibleChains()
 	if err != nil {
 		return Page[AuditEntry]{}, err
 	}

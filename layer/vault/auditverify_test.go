@@ -99,6 +99,25 @@ func TestAuditExportVerifies(t *testing.T) {
 	}
 }
 
+// The token that did something is a part of what is proved.
+func TestAuditVerifyFindsAnotherServiceToken(t *testing.T) {
+	w := newAuditWorld(t)
+	w.member(1, Admin)
+	w.record(actor{Service: 7, Name: "service token ci"}, variableEvent(1, 1))
+	for f, edit := range map[AuditFormat][2]string{
+		AuditJSONL: {`"service_token":7`, `"service_token":8`}, AuditCSV: {",service_token:7,", ",service_token:8,"},
+	} {
+		good := w.export(f)
+		if _, faults := verify(t, good); len(faults) != 0 {
+			t.Errorf("%s: faults %q", f, faults)
+		}
+		edited := strings.Replace(good, edit[0], edit[1], 1)
+		if _, faults := verify(t, edited); edited == good || len(faults) == 0 {
+			t.Errorf("%s: an edited one has no faults:\n%s", f, edited)
+		}
+	}
+}
+
 func TestAuditVerifyFindsWhatWasDone(t *testing.T) {
 	w := exported(t)
 	for _, f := range auditFormats {

@@ -13,19 +13,34 @@ import (
 // command has room for 100,000, and a transaction should not read for long.
 const maxCascade = 20_000
 
+// maxCascadeSpans is how many spans one deletion may use of the thousand that a
+// command has room for.
+const maxCascadeSpans = 800
+
 // cascade deletes things with all that is in them, in one transaction. They are
-// deleted one by one, since a command has room for a thousand spans only, and
-// when all has been read: a scan has to sort what was written before it.
+// deleted one by one, but for past versions, since a command has room for a
+// thousand spans only, and when all has been read: a scan has to sort what was written before it.
 type cascade struct {
 	tx    *kv.Tx
 	taken int
 	keys  [][]byte // to be deleted
+	spans [][2][]byte
+	hooks []hookOf
 }
+
+// hookOf is a webhook of an organization.
+type hookOf struct{ organization, id uint64 }
 
 // delete deletes what was gathered, at the end.
 func (c *cascade) delete() {
 	for _, k := range c.keys {
 		c.tx.Delete(k)
+	}
+	for _, span := range c.spans {
+		c.tx.DeleteSpan(span[0], span[1])
+	}
+	for _, h := range c.hooks {
+		dropHook(c.tx, h.organization, h.id)
 	}
 }
 
@@ -57,6 +72,19 @@ func (c *cascade) organization(id uint64) error {
 	}
 	for _, u := range users {
 		c.gather(byIDs(membershipByte, id, u), byIDs(memberOfByte, u, id))
+	}
+	if err := c.tokens(id); err != nil {
+		return err
+	}
+	hooks, err := readRow[hookList](c.tx, byID(hooksByte, id))
+	if err != nil {
+		return err
+	}
+	if hooks != nil {
+		for _, h := range hooks.IDs {
+			c.hooks = append(c.hooks, hookOf{id, h})
+		}
+		c.gather(byID(hooksByte, id))
 	}
 	c.gather(byID(organizationByte, id), countKey(countMembers, id), countKey(countProjects, id))
 	return nil
@@ -106,6 +134,28 @@ func (c *cascade) environment(id uint64) error {
 		return err
 	}
 	c.gather(byID(environmentByte, id), countKey(countVariables, id))
+	return c.versions(id)
+}
+
+// versions deletes the past versions of an environment's variables, which may be
+// many more than these: as a span, as long as there is room for one.
+func (c *cascade) versions(environment uint64) error {
+	prefix := byID(pastByte, environment)
+	lo, hi := tuple.Span(prefix)
+	for _, err := range c.tx.Scan(lo, hi) {
+		if err != nil {
+			return err
+		}
+		if len(c.spans) < maxCascadeSpans {
+			c.spans = append(c.spans, [2][]byte{lo, hi})
+			return nil
+		}
+		before := len(c.keys)
+		if err := c.scan(prefix, nil); err != nil {
+			return err
+		}
+		return c.take(len(c.keys) - before)
+	}
 	return nil
 }
 

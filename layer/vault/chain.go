@@ -15,20 +15,21 @@ import (
 // as its JSON in one line, with the fields in this order and nothing escaped
 // that JSON does not ask for.
 type AuditEntry struct {
-	Chain      string          `json:"chain"`     // o and the organization's id, or u and the user's
-	Number     uint64          `json:"number"`    // within the chain, from 1, without gaps
-	ID         uint64          `json:"id"`        // unlike that of any other entry
-	Timestamp  string          `json:"timestamp"` // UTC, RFC 3339, whole seconds; never before that of the entry before
-	User       uint64          `json:"user"`
-	UserName   string          `json:"user_name"` // as they were then
-	UserEmail  string          `json:"user_email"`
-	Action     string          `json:"action"` // variable_created
-	Verb       string          `json:"verb"`   // create
-	TargetType string          `json:"target_type"`
-	TargetID   uint64          `json:"target_id"`
-	Details    json.RawMessage `json:"details"` // an object
-	IPAddress  string          `json:"ip_address"`
-	Hash       string          `json:"hash,omitempty"` // hex; see link
+	Chain        string          `json:"chain"`     // o and the organization's id, or u and the user's
+	Number       uint64          `json:"number"`    // within the chain, from 1, without gaps
+	ID           uint64          `json:"id"`        // unlike that of any other entry
+	Timestamp    string          `json:"timestamp"` // UTC, RFC 3339, whole seconds; never before that of the entry before
+	User         uint64          `json:"user"`      // 0: no user did it
+	UserName     string          `json:"user_name"` // as they were then
+	UserEmail    string          `json:"user_email"`
+	ServiceToken uint64          `json:"service_token,omitempty"` // which did it, 0 for others
+	Action       string          `json:"action"`                  // variable_created
+	Verb         string          `json:"verb"`                    // create
+	TargetType   string          `json:"target_type"`
+	TargetID     uint64          `json:"target_id"`
+	Details      json.RawMessage `json:"details"` // an object
+	IPAddress    string          `json:"ip_address"`
+	Hash         string          `json:"hash,omitempty"` // hex; see link
 }
 
 // line is the entry as one line of JSON, without the line's end.

@@ -96,6 +96,9 @@ func (s *Session) ProjectEnvironments(project uint64) ([]Environment, error) {
 // environmentIDs returns the environments of one project, or of all projects of
 // the caller's organizations.
 func (s *Session) environmentIDs(project uint64) (ids []uint64, err error) {
+	if s.service != nil {
+		return s.serviceEnvironments(project)
+	}
 	projects := []uint64{project}
 	if project != 0 {
 		_, _, err := s.project(project, ReadOrganization)
@@ -144,6 +147,9 @@ func (s *Session) showEnvironment(at *place) (Environment, error) {
 // CreateEnvironment makes an environment, without a type one for development. A
 // name that the project has already is errs.Exists.
 func (s *Session) CreateEnvironment(fields EnvironmentFields) (Environment, error) {
+	if err := s.needUser(); err != nil {
+		return Environment{}, err
+	}
 	fields.Whole = true
 	f := FieldErrors{}
 	row := &environmentRow{Type: EnvironmentTypes()[0], Created: s.now(), Updated: s.now(), Creator: s.user}
@@ -240,20 +246,26 @@ func (s *Session) DeleteEnvironment(id uint64) error {
 	if err := c.environment(id); err != nil {
 		return err
 	}
-	c.delete()
 	row := at.environment
+	if err := s.revokeIn(at.project.Organization, row.Project, id); err != nil {
+		return err
+	}
+	c.delete()
 	s.tx.Delete(byIDs(environmentsByte, row.Project, id))
 	s.tx.Delete(byIDText(nameByte, row.Project, row.Name))
 	addCount(s.tx, countEnvironments, row.Project, -1)
 	return s.auditEnvironment(verbDelete, at, "")
 }
 
-// auditEnvironment records what was done to an environment. A name before that
-// differs is told too.
+// auditEnvironment records what was done to an environment, and tells webhooks.
+// A name before that differs is told too.
 func (s *Session) auditEnvironment(v verb, at *place, before string) error {
 	told := details{"name": at.environment.Name, "project": at.project.Name, "type": at.environment.Type}
 	if before != "" && before != at.environment.Name {
 		told["old_name"] = before
+	}
+	if err := s.tellEnvironment(at, v, before); err != nil {
+		return err
 	}
 	return s.audit(event{at.project.Organization, v, targetEnvironment, at.environmentID, told})
 }
@@ -282,6 +294,9 @@ func (s *Session) environment(id uint64, a Action) (*place, error) {
 	}
 	if row == nil {
 		return nil, errNotFound()
+	}
+	if s.service != nil {
+		return s.serviceEnvironment(id, row, a)
 	}
 	p, o, err := s.project(row.Project, a)
 	if err != nil {

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,9 +42,10 @@ func (u Undecryptable) Unwrap() error { return &errs.Error{Kind: errs.Internal, 
 
 // Export writes the variables of an environment as a file. The style is for
 // FormatEnv only. That it was done is among the Readings, also if it failed
-// because values do not open: then the whole export is refused, as
-// Undecryptable, for a broken value must not reach a deployment. Neither the
-// file nor that error goes out before they are recorded.
+// because values do not open, or references lead nowhere: then the whole export
+// is refused, as Undecryptable or Unresolvable, for a broken value must not
+// reach a deployment. Neither the file nor that error goes out before they are
+// recorded.
 func (s *Session) Export(environment uint64, f Format, style dotenv.Style) (*Exported, error) {
 	at, err := s.environment(environment, Export)
 	if err != nil {
@@ -57,17 +59,30 @@ func (s *Session) Export(environment uint64, f Format, style dotenv.Style) (*Exp
 	if err != nil {
 		return nil, err
 	}
+	var unresolved Unresolvable
 	if broken == nil {
+		if err := s.resolvePairs(at, pairs); err != nil && !errors.As(err, &unresolved) {
+			return nil, err
+		}
+	}
+	if broken == nil && unresolved == nil {
 		if file.Body, err = appendExport(file.Body, f, style, pairs); err != nil {
 			return nil, err
 		}
 	}
-	s.reads(event{at.project.Organization, verbExport, targetEnvironment, environment, details{
+	told := details{
 		"format": string(f), "variable_count": len(pairs) + len(broken), "failed_decryptions": len(broken),
 		"environment": at.environment.Name, "project": at.project.Name,
-	}})
-	if broken != nil {
+	}
+	if s.references != nil {
+		told["unresolved_references"] = len(unresolved)
+	}
+	s.reads(event{at.project.Organization, verbExport, targetEnvironment, environment, told})
+	switch {
+	case broken != nil:
 		return nil, broken
+	case unresolved != nil:
+		return nil, unresolved
 	}
 	return file, nil
 }

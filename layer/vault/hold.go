@@ -21,6 +21,9 @@ func (s *Session) hold(n int, most func() (int, error)) error {
 	if err != nil {
 		return err
 	}
+	if s.references != nil {
+		size += maxResolvedAll
+	}
 	return s.admit(size)
 }
 

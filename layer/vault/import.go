@@ -44,7 +44,7 @@ func (c *Content) Failed() ([]FailedLine, int) {
 // ImportResult is what an import did.
 type ImportResult struct {
 	Imported    int // variables that are new
-	Updated     int // variables that have a new value
+	Updated     int // variables that were there, also those that had the value already
 	Failed      int // lines that were left out
 	FailedLines []FailedLine
 }
@@ -60,43 +60,26 @@ func (c Conflicts) Unwrap() error { return &errs.Error{Kind: errs.Exists, Msg: c
 
 // Import stores what was read in an environment, all of it or nothing. With
 // overwrite it replaces the values of keys that are there; without it such keys
-// are Conflicts. It writes one entry to the audit log.
+// are Conflicts. What had its value already gets no new version. It writes one
+// entry to the audit log.
 func (s *Session) Import(environment uint64, c *Content, overwrite bool) (ImportResult, error) {
 	at, err := s.environment(environment, Import)
 	if err != nil {
 		return ImportResult{}, err
 	}
-	rows, conflicts, err := s.variablesOf(at, c.read.pairs)
+	w, err := s.planWriting(at, c.read.pairs)
 	if err != nil {
 		return ImportResult{}, err
 	}
+	conflicts := w.conflicts()
 	if len(conflicts) > 0 && !overwrite {
-		return ImportResult{}, conflicts
+		return ImportResult{}, Conflicts(conflicts)
 	}
-	created := len(rows) - len(conflicts)
-	if err := s.room(countVariables, environment, created); err != nil {
+	if err := s.write(w, changeImported); err != nil {
 		return ImportResult{}, err
-	}
-	id, err := takeIDs(s.tx, "variable", created)
-	if err != nil {
-		return ImportResult{}, err
-	}
-	for i, p := range c.read.pairs {
-		row := rows[i]
-		if row == nil {
-			row = &variableRow{ID: id, Created: s.now(), Creator: s.user}
-			id++
-		}
-		row.Updated = s.now()
-		if err := s.putVariable(at, p.key, row, p.value); err != nil {
-			return ImportResult{}, err
-		}
-	}
-	if created > 0 {
-		addCount(s.tx, countVariables, environment, int64(created))
 	}
 	result := ImportResult{
-		Imported: created, Updated: len(conflicts),
+		Imported: len(w.items) - len(conflicts), Updated: len(conflicts),
 		Failed: len(c.read.failed) + c.read.more, FailedLines: c.read.failed,
 	}
 	return result, s.audit(event{at.project.Organization, verbImport, targetEnvironment, environment, details{
@@ -104,24 +87,6 @@ func (s *Session) Import(environment uint64, c *Content, overwrite bool) (Import
 		"failed_imports": result.Failed, "overwrite_enabled": overwrite,
 		"environment": at.environment.Name, "project": at.project.Name,
 	}})
-}
-
-// variablesOf returns the row of each pair that the environment has already,
-// nil for the others, and the keys of the former.
-func (s *Session) variablesOf(at *place, pairs []pair) ([]*variableRow, Conflicts, error) {
-	rows := make([]*variableRow, len(pairs))
-	var there Conflicts
-	for i, p := range pairs {
-		row, err := readVariable(s.tx, byIDText(variableByte, at.environmentID, p.key))
-		if err != nil {
-			return nil, nil, err
-		}
-		if row != nil {
-			rows[i] = row
-			there = append(there, p.key)
-		}
-	}
-	return rows, there, nil
 }
 
 // takeIDs is nextID for n ids at once, and returns the first one.

@@ -152,10 +152,11 @@ func readNumber(tx *kv.Tx, key []byte) (uint64, error) {
 
 // What is counted, and of whom.
 const (
-	countMembers      = "members"      // of an organization
-	countProjects     = "projects"     // of an organization
-	countEnvironments = "environments" // of a project
-	countVariables    = "variables"    // of an environment
+	countMembers       = "members"        // of an organization
+	countProjects      = "projects"       // of an organization
+	countEnvironments  = "environments"   // of a project
+	countVariables     = "variables"      // of an environment
+	countServiceTokens = "service tokens" // of an organization
 )
 
 func addCount(tx *kv.Tx, what string, owner uint64, n int64) {
@@ -173,9 +174,10 @@ var limits = map[string]struct {
 	most int
 	text string
 }{
-	countProjects:     {MaxProjects, "Organization has reached the maximum number of projects."},
-	countEnvironments: {MaxEnvironments, "Project has reached the maximum number of environments."},
-	countVariables:    {MaxVariables, "Environment has reached the maximum number of variables."},
+	countProjects:      {MaxProjects, "Organization has reached the maximum number of projects."},
+	countEnvironments:  {MaxEnvironments, "Project has reached the maximum number of environments."},
+	countVariables:     {MaxVariables, "Environment has reached the maximum number of variables."},
+	countServiceTokens: {MaxServiceTokens, "Organization has reached the maximum number of service tokens."},
 }
 
 // room returns FieldErrors if an owner may not have n more.

@@ -33,7 +33,9 @@ func (s *Store) FindUser(tx *kv.Tx, email string) (Candidate, error) {
 }
 
 // Candidate returns the user itself, whose password is to be verified again.
-func (s *Session) Candidate() Candidate { return Candidate{id: s.user, hash: s.row.Password} }
+func (s *Session) Candidate() (Candidate, error) {
+	return Candidate{id: s.user, hash: s.row.Password}, s.needUser()
+}
 
 // Busy is errs.Unavailable while so many passwords are being checked that another
 // one would most likely be refused. Ask it before Verify and Prepare, and before
@@ -95,6 +97,9 @@ func (s *Store) putUser(tx *kv.Tx, id uint64, row *userRow) {
 
 // Logout revokes the user's token, and so ends all sessions.
 func (s *Session) Logout() error {
+	if err := s.needUser(); err != nil {
+		return err
+	}
 	row := *s.row
 	takeToken(s.tx, &row)
 	s.store.putUser(s.tx, s.user, &row)
@@ -104,6 +109,9 @@ func (s *Session) Logout() error {
 
 // UpdateProfile changes the names that are given. None is errs.Invalid.
 func (s *Session) UpdateProfile(first, last *string) (User, error) {
+	if err := s.needUser(); err != nil {
+		return User{}, err
+	}
 	if first == nil && last == nil {
 		return User{}, FieldErrors{"non_field_errors": {"At least one field must be provided for update."}}
 	}
@@ -157,6 +165,9 @@ func (s *Store) PrepareChange(ctx context.Context, c Candidate, p PasswordChange
 // new one. A password that has changed since c was verified is
 // errs.Unauthenticated.
 func (s *Session) ChangePassword(c Candidate, p NewPassword) (string, error) {
+	if err := s.needUser(); err != nil {
+		return "", err
+	}
 	if c.id != s.user || p.hash == "" {
 		return "", errs.E(errs.Unauthenticated, textCredentials)
 	}

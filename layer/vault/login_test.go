@@ -106,7 +106,7 @@ func TestADisabledAccount(t *testing.T) {
 func (w *world) change(token string, p PasswordChange) (next string, err error) {
 	w.t.Helper()
 	var c Candidate
-	if err := w.with(token, func(s *Session) error { c = s.Candidate(); return nil }); err != nil {
+	if err := w.with(token, func(s *Session) (err error) { c, err = s.Candidate(); return err }); err != nil {
 		w.t.Fatal(err)
 	}
 	n, err := w.s.PrepareChange(w.t.Context(), c, p)
@@ -158,7 +158,7 @@ func TestAPasswordThatChangedMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	_, token := w.register("ann")
 	var old Candidate
-	if err := w.with(token, func(s *Session) error { old = s.Candidate(); return nil }); err != nil {
+	if err := w.with(token, func(s *Session) (err error) { old, err = s.Candidate(); return err }); err != nil {
 		t.Fatal(err)
 	}
 	next, err := w.change(token, PasswordChange{goodPassword, "quite another 1", "quite another 1"})

@@ -127,7 +127,10 @@ func (s *Session) Invite(organization uint64, email, role string) (Invited, erro
 		return Invited{}, err
 	}
 	m, err := s.showMember(user, &membershipRow{Role: r, Joined: s.now()})
-	return Invited{o.Name, m}, err
+	if err != nil {
+		return Invited{}, err
+	}
+	return Invited{o.Name, m}, s.tellMember(organization, verbCreate, m, "")
 }
 
 func parseInvitation(email, role string) (string, Role, error) {
@@ -233,6 +236,9 @@ func (s *Session) ChangeRole(organization uint64, user, role string) (shown Memb
 		return shown, false, err
 	}
 	s.tx.Set(byIDs(membershipByte, organization, id), encode(m), 0)
+	if err := s.tellMember(organization, verbUpdate, shown, old); err != nil {
+		return Member{}, false, err
+	}
 	return shown, true, s.audit(event{organization, verbUpdate, targetMembership, organization, details{
 		"updated_user_id": id, "updated_user_email": shown.Email, "old_role": string(old), "new_role": string(r),
 		"organization_id": organization, "organization_name": o.Name,
@@ -267,6 +273,9 @@ func (s *Session) RemoveMember(organization uint64, user string) (Removed, error
 		return Removed{}, err
 	}
 	s.leave(organization, id)
+	if err := s.tellMember(organization, verbDelete, shown, ""); err != nil {
+		return Removed{}, err
+	}
 	return Removed{o.Name, shown}, s.audit(event{organization, verbDelete, targetMembership, organization, details{
 		"removed_user_id": id, "removed_user_email": shown.Email, "removed_user_role": string(m.Role),
 		"organization_id": organization, "organization_name": o.Name,

@@ -2,14 +2,19 @@ package vault
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/tuple"
+	"github.com/coveydb/covey/kv"
 )
 
-// maxMoved bounds the sealed values that one move seals anew, in bytes: half of
-// what a command may have.
-const maxMoved = 16 << 20
+// What one move seals anew at most: bytes of sealed values, half of what a
+// command may have, and versions, the present ones included.
+const (
+	maxMoved         = 16 << 20
+	maxMovedVersions = 60_000
+)
 
 // move is a project's way from one organization to another.
 type move struct {
@@ -32,8 +37,8 @@ func (s *Session) moveProject(id uint64, m move) error {
 	if err != nil {
 		return err
 	}
-	left, size := maxCascade, 0
-	var sealed []sealedAnew // stored at the end: a scan has to sort what was written before it
+	w := sealingAnew{s: s, m: m}
+	left := maxCascade
 	for _, e := range environments {
 		n, err := readCount(s.tx, countVariables, e)
 		if err != nil {
@@ -42,62 +47,112 @@ func (s *Session) moveProject(id uint64, m move) error {
 		if left -= n; left < 0 {
 			return errTooMuchToMove()
 		}
-		more, n, err := s.sealAnew(e, m, maxMoved-size)
-		if err != nil {
+		if err := w.environment(e); err != nil {
 			return err
 		}
-		sealed, size = append(sealed, more...), size+n
 	}
-	for _, v := range sealed {
-		s.tx.Set(v.key, v.row, 0)
+	if err := s.revokeIn(m.from, id, 0); err != nil {
+		return err
+	}
+	for _, v := range w.sealed {
+		s.tx.Set(v.key, v.row, v.ttl)
 	}
 	return nil
 }
 
-// sealedAnew is a variable as it is to be stored.
-type sealedAnew struct{ key, row []byte }
+// sealingAnew seals the values of environments for another organization, also
+// those of past versions.
+type sealingAnew struct {
+	s      *Session
+	m      move
+	size   int          // in bytes of what was read
+	sealed []sealedAnew // stored at the end: a scan has to sort what was written before it
+}
 
-// sealAnew seals the values of an environment for another organization and
-// returns how many bytes that is; more than limit are errs.TooLarge.
-func (s *Session) sealAnew(environment uint64, m move, limit int) (anew []sealedAnew, size int, err error) {
-	e, err := recall(&s.store.rows.environments, s.tx, byID(environmentByte, environment))
+// sealedAnew is a variable, or a past version of one, as it is to be stored.
+type sealedAnew struct {
+	key, row []byte
+	ttl      time.Duration
+}
+
+// environment seals what is in an environment. More than a move may have is
+// errs.TooLarge.
+func (w *sealingAnew) environment(id uint64) error {
+	e, err := recall(&w.s.store.rows.environments, w.s.tx, byID(environmentByte, id))
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	if e == nil {
-		return nil, 0, errs.E(errs.Internal, "environment %d is in a list but not there", environment)
+		return errs.E(errs.Internal, "environment %d is in a list but not there", id)
 	}
-	prefix := byID(variableByte, environment)
-	lo, hi := tuple.Span(prefix)
-	for rec, err := range s.tx.Scan(lo, hi) {
-		if err != nil {
-			return nil, 0, err
-		}
-		if size += len(rec.Value); size > limit {
-			return nil, 0, errTooMuchToMove()
-		}
+	prefix := byID(variableByte, id)
+	err = w.scan(prefix, func(rec kv.Record) ([]byte, error) {
 		k, _, err := tuple.String(rec.Key[len(prefix):])
 		if err != nil {
-			return nil, 0, damaged(err)
+			return nil, damaged(err)
 		}
 		var row variableRow
 		if err := row.decode(rec.Value); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
-		plain, err := s.openValue(m.fromRow, e, k, row.Value)
-		if err != nil {
-			return nil, 0, err
-		}
-		row.Value, err = s.sealValue(m.targetRow, e, k, plain)
-		clear(plain)
-		if err != nil {
-			return nil, 0, err
-		}
-		anew = append(anew, sealedAnew{bytes.Clone(rec.Key), row.encode()})
+		err = w.row(e, k, &row)
+		return row.encode(), err
+	})
+	if err != nil {
+		return err
 	}
-	return anew, size, nil
+	return w.scan(byID(pastByte, id), func(rec kv.Record) ([]byte, error) {
+		p, err := decodePast(rec.Value)
+		if err != nil {
+			return nil, err
+		}
+		err = w.row(e, p.key, p.row)
+		return p.encode(), err
+	})
+}
+
+// scan seals what has a prefix; anew returns what to store of a record.
+func (w *sealingAnew) scan(prefix []byte, anew func(kv.Record) ([]byte, error)) error {
+	lo, hi := tuple.Span(prefix)
+	for rec, err := range w.s.tx.Scan(lo, hi) {
+		if err != nil {
+			return err
+		}
+		w.size += len(rec.Value)
+		if w.size > maxMoved || len(w.sealed) == maxMovedVersions {
+			return errTooMuchToMove()
+		}
+		row, err := anew(rec)
+		if err != nil {
+			return err
+		}
+		w.sealed = append(w.sealed, sealedAnew{bytes.Clone(rec.Key), row, ttlOf(w.s.tx, rec)})
+	}
+	return nil
+}
+
+// row seals the value of a row for where it goes. A deletion has none.
+func (w *sealingAnew) row(e *environmentRow, k string, row *variableRow) error {
+	if row.Change == changeDeleted {
+		return nil
+	}
+	plain, err := w.s.openValue(w.m.fromRow, e, k, row.Value)
+	if err != nil {
+		return err
+	}
+	row.Value, err = w.s.sealValue(w.m.targetRow, e, k, plain)
+	clear(plain)
+	return err
+}
+
+// ttlOf is for how long a record is still kept, 0 for ever.
+func ttlOf(tx *kv.Tx, rec kv.Record) time.Duration {
+	if rec.Expiry == 0 {
+		return 0
+	}
+	return time.Duration(max(rec.Expiry-tx.Now(), 1)) * time.Millisecond
 }
 
 func errTooMuchToMove() error {
-	return errs.E(errs.TooLarge, "the project holds more than %d variables or %d MiB of values, which is too much to move at once", maxCascade, maxMoved>>20)
+	return errs.E(errs.TooLarge, "the project holds more than %d variables, %d versions of them or %d MiB of values, which is too much to move at once", maxCascade, maxMovedVersions, maxMoved>>20)
 }

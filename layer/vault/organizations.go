@@ -53,6 +53,9 @@ const MaxOrganizations = 1000
 
 // Organizations lists the organizations that the caller is a member of.
 func (s *Session) Organizations(p Paging) (Page[Organization], error) {
+	if err := s.needUser(); err != nil {
+		return Page[Organization]{}, err
+	}
 	ids, err := appendIDs(s.tx, nil, memberOfByte, s.user)
 	if err != nil {
 		return Page[Organization]{}, err
@@ -87,6 +90,9 @@ func (s *Session) showOrganization(id uint64, row *organizationRow, role Role) (
 // CreateOrganization makes an organization with the caller as its admin. A name
 // that another organization of the caller has is errs.Exists.
 func (s *Session) CreateOrganization(fields OrganizationFields) (Organization, error) {
+	if err := s.needUser(); err != nil {
+		return Organization{}, err
+	}
 	fields.Whole = true
 	uid, err := s.newUID()
 	if err != nil {
@@ -183,6 +189,9 @@ func (s *Session) DeleteOrganization(id uint64) error {
 // member of is errs.NotFound, an action that its role does not allow
 // errs.Forbidden. The row is the caller's to change.
 func (s *Session) organization(id uint64, a Action) (*organizationRow, Role, error) {
+	if s.service != nil {
+		return nil, "", s.serviceOrganization(id)
+	}
 	role, err := s.role(id)
 	if err != nil {
 		return nil, "", err
@@ -205,6 +214,9 @@ func (s *Session) organization(id uint64, a Action) (*organizationRow, Role, err
 
 // role returns what the caller is in an organization, "" for no member.
 func (s *Session) role(organization uint64) (Role, error) {
+	if s.service != nil {
+		return "", nil
+	}
 	m, err := recall(&s.store.rows.memberships, s.tx, byIDs(membershipByte, organization, s.user))
 	if err != nil || m == nil {
 		return "", err

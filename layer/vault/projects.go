@@ -68,6 +68,9 @@ func (s *Session) Projects(filter ProjectFilter, p Paging) (Page[Project], error
 // projectIDs returns the projects of one organization, or of all that the
 // caller is a member of.
 func (s *Session) projectIDs(organization uint64) (ids []uint64, err error) {
+	if s.service != nil {
+		return s.serviceProjects(organization), nil
+	}
 	organizations := []uint64{organization}
 	if organization != 0 {
 		if role, err := s.role(organization); err != nil || role == "" {
@@ -110,6 +113,9 @@ func (s *Session) showProject(id uint64, row *projectRow, o *organizationRow) (P
 
 // CreateProject makes a project. Names need not be unique.
 func (s *Session) CreateProject(fields ProjectFields) (Project, error) {
+	if err := s.needUser(); err != nil {
+		return Project{}, err
+	}
 	fields.Whole = true
 	f := FieldErrors{}
 	row := &projectRow{Created: s.now(), Updated: s.now(), Creator: s.user}
@@ -136,6 +142,9 @@ func (s *Session) CreateProject(fields ProjectFields) (Project, error) {
 	s.tx.Set(byID(projectByte, id), encode(row), 0)
 	s.tx.Set(byIDs(projectsByte, row.Organization, id), nil, 0)
 	addCount(s.tx, countProjects, row.Organization, 1)
+	if err := s.tellProject(verbCreate, id, row, row); err != nil {
+		return Project{}, err
+	}
 	told := details{"name": row.Name, "organization": o.Name}
 	if err := s.audit(event{row.Organization, verbCreate, targetProject, id, told}); err != nil {
 		return Project{}, err
@@ -179,6 +188,9 @@ func (s *Session) UpdateProject(id uint64, fields ProjectFields) (Project, error
 			return Project{}, err
 		}
 	}
+	if err := s.tellProject(verbUpdate, id, row, &before); err != nil {
+		return Project{}, err
+	}
 	if err := s.audit(event{row.Organization, verbUpdate, targetProject, id, told}); err != nil {
 		return Project{}, err
 	}
@@ -196,9 +208,15 @@ func (s *Session) DeleteProject(id uint64) error {
 	if err := c.project(id); err != nil {
 		return err
 	}
+	if err := s.revokeIn(row.Organization, id, 0); err != nil {
+		return err
+	}
 	c.delete()
 	s.tx.Delete(byIDs(projectsByte, row.Organization, id))
 	addCount(s.tx, countProjects, row.Organization, -1)
+	if err := s.tellProject(verbDelete, id, row, row); err != nil {
+		return err
+	}
 	told := details{"name": row.Name, "organization": o.Name}
 	return s.audit(event{row.Organization, verbDelete, targetProject, id, told})
 }
@@ -213,6 +231,9 @@ func (s *Session) project(id uint64, a Action) (*projectRow, *organizationRow, e
 	if row == nil {
 		return nil, nil, errNotFound()
 	}
+	if s.service != nil {
+		return s.serviceProject(id, row, a)
+	}
 	o, _, err := s.organization(row.Organization, a)
 	if err != nil {
 		return nil, nil, err
@@ -220,9 +241,12 @@ func (s *Session) project(id uint64, a Action) (*projectRow, *organizationRow, e
 	return row, o, nil
 }
 
-// creatorName is the name of who made something, "" without names.
-func (s *Session) creatorName(user uint64) (string, error) {
-	u, err := s.store.userByID(s.tx, user)
+// creatorName is the name of who made something, see Author; "" without names.
+func (s *Session) creatorName(author uint64) (string, error) {
+	if author&serviceAuthor != 0 {
+		return s.serviceCreator(author)
+	}
+	u, err := s.store.userByID(s.tx, author)
 	if err != nil || u == nil {
 		return "", err
 	}

@@ -51,6 +51,8 @@ type Recorder struct {
 	name   []byte     // unlike that of any other
 	asking sync.Mutex // held while others are asked to give way
 
+	uses, refusals seldom // of service tokens
+
 	mu      sync.Mutex
 	queue   []*turn
 	waiting int // entries in queue

@@ -25,53 +25,57 @@ type Action string
 
 // The actions. Names are those of the documents.
 const (
-	ReadOrganization   Action = "read organization, project, environment, list variables"
-	ReadValue          Action = "read values"
-	CreateProject      Action = "create project"
-	CreateEnvironment  Action = "create environment"
-	CreateVariable     Action = "create variable"
-	UpdateOrganization Action = "update organization"
-	UpdateProject      Action = "update project"
-	UpdateEnvironment  Action = "update environment"
-	UpdateVariable     Action = "update variable"
-	DeleteOrganization Action = "delete organization"
-	DeleteProject      Action = "delete project"
-	DeleteEnvironment  Action = "delete environment"
-	DeleteVariable     Action = "delete variable"
-	Import             Action = "import"
-	Export             Action = "export"
-	ListMembers        Action = "list members"
-	InviteMember       Action = "invite member"
-	ChangeRole         Action = "change role"
-	RemoveMember       Action = "remove member"
-	ReadAudit          Action = "read audit log"
-	ManageWebhooks     Action = "manage webhooks"
+	ReadOrganization    Action = "read organization, project, environment, list variables"
+	ReadValue           Action = "read values"
+	CreateProject       Action = "create project"
+	CreateEnvironment   Action = "create environment"
+	CreateVariable      Action = "create variable"
+	UpdateOrganization  Action = "update organization"
+	UpdateProject       Action = "update project"
+	UpdateEnvironment   Action = "update environment"
+	UpdateVariable      Action = "update variable"
+	DeleteOrganization  Action = "delete organization"
+	DeleteProject       Action = "delete project"
+	DeleteEnvironment   Action = "delete environment"
+	DeleteVariable      Action = "delete variable"
+	Import              Action = "import"
+	RollBack            Action = "roll back variable, environment"
+	Export              Action = "export"
+	ListMembers         Action = "list members"
+	InviteMember        Action = "invite member"
+	ChangeRole          Action = "change role"
+	RemoveMember        Action = "remove member"
+	ReadAudit           Action = "read audit log"
+	ManageWebhooks      Action = "manage webhooks"
+	ManageServiceTokens Action = "manage service tokens"
 )
 
 // grants is the role matrix: who may do what. docs/keynest.md has the same
 // table, and a test compares them.
 var grants = map[Action][]Role{
-	ReadOrganization:   {Admin, Editor, Viewer},
-	ReadValue:          {Admin, Editor},
-	CreateProject:      {Admin, Editor},
-	CreateEnvironment:  {Admin, Editor},
-	CreateVariable:     {Admin, Editor},
-	UpdateOrganization: {Admin, Editor},
-	UpdateProject:      {Admin, Editor},
-	UpdateEnvironment:  {Admin, Editor},
-	UpdateVariable:     {Admin, Editor},
-	DeleteOrganization: {Admin},
-	DeleteProject:      {Admin},
-	DeleteEnvironment:  {Admin},
-	DeleteVariable:     {Admin, Editor},
-	Import:             {Admin, Editor},
-	Export:             {Admin, Editor}, // and viewers if Config.ViewerExport
-	ListMembers:        {Admin, Editor, Viewer},
-	InviteMember:       {Admin},
-	ChangeRole:         {Admin},
-	RemoveMember:       {Admin},
-	ReadAudit:          {Admin, Editor},
-	ManageWebhooks:     {Admin},
+	ReadOrganization:    {Admin, Editor, Viewer},
+	ReadValue:           {Admin, Editor},
+	CreateProject:       {Admin, Editor},
+	CreateEnvironment:   {Admin, Editor},
+	CreateVariable:      {Admin, Editor},
+	UpdateOrganization:  {Admin, Editor},
+	UpdateProject:       {Admin, Editor},
+	UpdateEnvironment:   {Admin, Editor},
+	UpdateVariable:      {Admin, Editor},
+	DeleteOrganization:  {Admin},
+	DeleteProject:       {Admin},
+	DeleteEnvironment:   {Admin},
+	DeleteVariable:      {Admin, Editor},
+	Import:              {Admin, Editor},
+	RollBack:            {Admin, Editor},
+	Export:              {Admin, Editor}, // and viewers if Config.ViewerExport
+	ListMembers:         {Admin, Editor, Viewer},
+	InviteMember:        {Admin},
+	ChangeRole:          {Admin},
+	RemoveMember:        {Admin},
+	ReadAudit:           {Admin, Editor},
+	ManageWebhooks:      {Admin},
+	ManageServiceTokens: {Admin, Editor}, // and of others' tokens the admins only
 }
 
 // Actions returns all actions of the matrix, in the order of their names.

@@ -82,7 +82,7 @@ func (o *office) createEnvironment(s *Session) error {
 
 // opened is the actions of which this file tests that they can be asked about;
 // their doing is tested where they are.
-var opened = []Action{ReadValue, CreateVariable, UpdateVariable, DeleteVariable, Import, Export, ReadAudit, ManageWebhooks}
+var opened = []Action{ReadValue, CreateVariable, UpdateVariable, DeleteVariable, Import, Export, RollBack, ReadAudit, ManageWebhooks, ManageServiceTokens}
 
 func TestRoleMatrix(t *testing.T) {
 	yes, edit, admin := []Role{Admin, Editor, Viewer}, []Role{Admin, Editor}, []Role{Admin}
@@ -90,8 +90,8 @@ func TestRoleMatrix(t *testing.T) {
 		ReadOrganization: yes, ReadValue: edit, CreateProject: edit, CreateEnvironment: edit, CreateVariable: edit,
 		UpdateOrganization: edit, UpdateProject: edit, UpdateEnvironment: edit, UpdateVariable: edit,
 		DeleteOrganization: admin, DeleteProject: admin, DeleteEnvironment: admin, DeleteVariable: edit,
-		Import: edit, Export: edit, ListMembers: yes, InviteMember: admin, ChangeRole: admin, RemoveMember: admin,
-		ReadAudit: edit, ManageWebhooks: admin,
+		Import: edit, Export: edit, RollBack: edit, ListMembers: yes, InviteMember: admin, ChangeRole: admin, RemoveMember: admin,
+		ReadAudit: edit, ManageWebhooks: admin, ManageServiceTokens: edit,
 	}
 	if len(want) != len(Actions()) {
 		t.Errorf("%d actions, want %d", len(Actions()), len(want))

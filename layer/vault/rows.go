@@ -81,39 +81,66 @@ type environmentRow struct {
 type variableRow struct {
 	ID      uint64
 	Created int64
-	Updated int64
+	Updated int64 // when this version was made
 	Creator uint64
-	Value   []byte // sealed; also an empty one is
+	Version uint64 // from 1; 0 is a variable that is not stored yet
+	Author  uint64 // of this version; 0 = it was made before versions were kept, nobody knows by whom
+	Change  change // what made this version
+	Value   []byte // sealed; also an empty one is. Nil where Change is deleted
 }
 
-// variableFormat1 begins the stored form of a variable: the id, the times and
-// the creator as uvarints, and the sealed value up to the end. A later release
-// that adds something takes another first byte.
-const variableFormat1 = 1
+// The stored forms of a variable: the first byte, numbers as uvarints, and the
+// sealed value up to the end. A later release that adds something takes another
+// first byte. The first form has the id, the times and the creator. The second
+// one adds the version, its author and the change.
+const (
+	variableFormat1 = 1
+	variableFormat2 = 2
+)
 
 func (v *variableRow) encode() []byte {
-	p := append(make([]byte, 0, 1+4*binary.MaxVarintLen64+len(v.Value)), variableFormat1)
-	for _, n := range [...]uint64{v.ID, uint64(v.Created), uint64(v.Updated), v.Creator} {
+	p := append(make([]byte, 0, 1+7*binary.MaxVarintLen64+len(v.Value)), variableFormat2)
+	for _, n := range [...]uint64{
+		v.ID, uint64(v.Created), uint64(v.Updated), v.Creator, v.Version, v.Author, uint64(v.Change),
+	} {
 		p = binary.AppendUvarint(p, n)
 	}
 	return append(p, v.Value...)
 }
 
-// decode reads what encode wrote. The value is a part of p.
+// decode reads what encode wrote, also what encode wrote before versions were
+// kept: that is version 1, and who has changed it since it was created is not
+// known. The value is a part of p.
 func (v *variableRow) decode(p []byte) error {
-	if len(p) == 0 || p[0] != variableFormat1 {
+	var numbers [7]uint64
+	known := len(numbers)
+	switch {
+	case len(p) > 0 && p[0] == variableFormat1:
+		known = 4
+	case len(p) == 0 || p[0] != variableFormat2:
 		return errs.E(errs.Internal, "the row of a variable is damaged or of a newer format")
 	}
-	p = p[1:]
-	var head [4]uint64
-	for i := range head {
+	format, p := p[0], p[1:]
+	for i := range known {
 		n, size := binary.Uvarint(p)
 		if size <= 0 {
 			return errs.E(errs.Internal, "the row of a variable is damaged")
 		}
-		head[i], p = n, p[size:]
+		numbers[i], p = n, p[size:]
 	}
-	*v = variableRow{ID: head[0], Created: int64(head[1]), Updated: int64(head[2]), Creator: head[3], Value: p}
+	*v = variableRow{
+		ID: numbers[0], Created: int64(numbers[1]), Updated: int64(numbers[2]), Creator: numbers[3], Version: numbers[4],
+		Author: numbers[5], Change: change(numbers[6]), Value: p,
+	}
+	if format == variableFormat1 {
+		v.Version, v.Change = 1, changeUpdated
+		if v.Created == v.Updated {
+			v.Author, v.Change = v.Creator, changeCreated
+		}
+	}
+	if v.Version == 0 {
+		return errs.E(errs.Internal, "the row of a variable is damaged")
+	}
 	return nil
 }
 
@@ -134,6 +161,9 @@ type remembered struct {
 	memberships   memo.Rows[membershipRow]
 	projects      memo.Rows[projectRow]
 	environments  memo.Rows[environmentRow]
+	serviceTokens memo.Rows[serviceTokenRow]
+	hooks         memo.Rows[hookRow]
+	hookLists     memo.Rows[hookList]
 }
 
 // recall is readRow by way of what is remembered. The row is the caller's to

@@ -44,13 +44,61 @@ func TestGoldenRows(t *testing.T) {
 		Action: "project_created", Verb: "create", TargetType: "project", TargetID: 4, Details: json.RawMessage(`{"name":"Web"}`),
 		IPAddress: "192.0.2.1", Hash: "ab",
 	})
-	v := variableRow{ID: 300, Created: 3, Updated: 4, Creator: 5, Value: []byte("sealed")}
-	if got := hex.EncodeToString(v.encode()); got != rows["variable"] {
-		t.Errorf("a variable is stored as %s, want %s", got, rows["variable"])
+	golden(t, rows["service_entry"], AuditEntry{
+		Chain: "o1", Number: 1, ID: 2, Timestamp: "2025-08-30T10:30:00Z", UserName: "service token ci", ServiceToken: 5,
+		Action: "variable_deleted", Verb: "delete", TargetType: "variable", TargetID: 4, Details: json.RawMessage(`{}`), IPAddress: "192.0.2.1", Hash: "ab",
+	})
+	golden(t, rows["service_token"], serviceTokenRow{
+		Organization: 1, Project: 2, Environment: 3, Name: "ci", Write: true, Created: 4, Creator: 5, Expires: 6,
+		Networks: []string{"10.0.0.0/8"}, Hash: []byte{1}, Revoked: 7,
+	})
+	golden(t, rows["service_token_read_only"], serviceTokenRow{Organization: 1, Project: 2, Name: "ci", Created: 4, Creator: 5, Hash: []byte{1}})
+	golden(t, rows["service_token_uses"], usesRow{Used: 1, Refused: 2})
+	v := variableRow{ID: 300, Created: 3, Updated: 4, Creator: 5, Version: 6, Author: 7, Change: changeRenamed, Value: []byte("sealed")}
+	goldenVariable(t, rows["variable_2"], v)
+	old := past{"KEY", &v}
+	if got := hex.EncodeToString(old.encode()); got != rows["version"] {
+		t.Errorf("a version is stored as %s, want %s", got, rows["version"])
+	}
+	read, err := decodePast(old.encode())
+	if err != nil || read.key != old.key || cmp.Diff(v, *read.row) != "" {
+		t.Errorf("a version reads as %+v, %v", read, err)
+	}
+}
+
+func goldenVariable(t *testing.T, text string, row variableRow) {
+	t.Helper()
+	if got := hex.EncodeToString(row.encode()); got != text {
+		t.Errorf("a variable is stored as %s, want %s", got, text)
 	}
 	var read variableRow
-	if err := read.decode(v.encode()); err != nil || cmp.Diff(v, read) != "" {
+	if err := read.decode(row.encode()); err != nil || cmp.Diff(row, read) != "" {
 		t.Errorf("a variable reads as %+v, %v", read, err)
+	}
+}
+
+// What was stored before versions were kept is version 1. Who changed it since
+// it was created nobody knows.
+func TestVariablesOfTheFirstFormatRead(t *testing.T) {
+	for _, c := range []struct {
+		stored string
+		want   variableRow
+	}{
+		{"01ac020303057365616c6564", variableRow{
+			ID: 300, Created: 3, Updated: 3, Creator: 5, Version: 1, Author: 5, Change: changeCreated, Value: []byte("sealed"),
+		}},
+		{"01ac020304057365616c6564", variableRow{ // as in testdata/rows1.txt
+			ID: 300, Created: 3, Updated: 4, Creator: 5, Version: 1, Change: changeUpdated, Value: []byte("sealed"),
+		}},
+	} {
+		p, err := hex.DecodeString(c.stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got variableRow
+		if err := got.decode(p); err != nil || cmp.Diff(c.want, got) != "" {
+			t.Errorf("%s reads as %+v, %v", c.stored, got, err)
+		}
 	}
 }
 
@@ -60,7 +108,7 @@ func TestFieldsOfALaterReleaseArePassedOver(t *testing.T) {
 	if err != nil || *row != (membershipRow{Role: Editor, Joined: 3}) {
 		t.Errorf("%+v, %v", row, err)
 	}
-	p := (&variableRow{ID: 1}).encode()
+	p := (&variableRow{ID: 1, Version: 1}).encode()
 	p[0]++
 	if err := new(variableRow).decode(p); !errs.Is(err, errs.Internal) {
 		t.Errorf("a variable of a newer format: %v, want errs.Internal", err)
@@ -68,7 +116,8 @@ func TestFieldsOfALaterReleaseArePassedOver(t *testing.T) {
 }
 
 func FuzzVariableRow(f *testing.F) {
-	f.Add((&variableRow{ID: 300, Created: 1, Updated: 2, Creator: 3, Value: []byte("sealed")}).encode())
+	f.Add((&variableRow{ID: 300, Created: 1, Updated: 2, Creator: 3, Version: 4, Author: 5, Value: []byte("sealed")}).encode())
+	f.Add([]byte{variableFormat1, 1, 2, 2, 3, 's'})
 	f.Add([]byte{variableFormat1, 0xff})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, p []byte) {
@@ -78,6 +127,22 @@ func FuzzVariableRow(f *testing.F) {
 		}
 		if err := again.decode(row.encode()); err != nil || cmp.Diff(row, again) != "" {
 			t.Errorf("%x reads as %+v, which comes back as %+v, %v", p, row, again, err)
+		}
+	})
+}
+
+func FuzzPast(f *testing.F) {
+	f.Add(past{"KEY", &variableRow{ID: 300, Version: 4, Value: []byte("sealed")}}.encode())
+	f.Add([]byte{pastFormat1, 200, 1, 'K'})
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, p []byte) {
+		old, err := decodePast(p)
+		if err != nil {
+			return
+		}
+		again, err := decodePast(old.encode())
+		if err != nil || again.key != old.key || cmp.Diff(*old.row, *again.row) != "" {
+			t.Errorf("%x reads as %+v, which comes back as %+v, %v", p, old, again, err)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package vault
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/internal/errs"
@@ -20,19 +21,24 @@ type Client struct {
 	Admit func(most int) error
 }
 
-// A Session is a user whom the door has let in, in one transaction. All access
-// to data goes through one.
+// A Session is a user or a service token that the door has let in, in one
+// transaction. All access to data goes through one.
 type Session struct {
-	store *Store
-	tx    *kv.Tx
-	user  uint64
-	row   *userRow // the user's, not to be changed
-	ip    string
-	byOp  bool // it is the cluster's operator who acts, for the user
-	draw  Draw
-	drawn uint64 // how many random values were made up
-	admit func(most int) error
-	held  int // bytes of clear values, see hold
+	store   *Store
+	tx      *kv.Tx
+	user    uint64   // 0: a service token, see needUser
+	row     *userRow // the user's, not to be changed; empty for a service token
+	service *service // nil: a user
+	ip      string
+	byOp    bool // it is the cluster's operator who acts, for the user
+	draw    Draw
+	drawn   uint64 // how many random values were made up
+	admit   func(most int) error
+	held    int // bytes of clear values, see hold
+
+	references *resolver // nil: values are shown as they are stored
+
+	told int // bytes of what webhooks are told, see tell
 
 	readings []Reading // see Readings
 	last     openKey   // the data key that was last used
@@ -47,11 +53,14 @@ const (
 	textDisabled     = "Account is disabled"
 )
 
-// As lets the user in whose token is given, as of this transaction: what it
-// reads for that is guarded, so a logout or a password change meanwhile undoes the
-// write. A token that is missing, unknown or revoked, and that of a disabled
-// account, is errs.Unauthenticated.
+// As lets the user in whose token is given, or a service token, as of this
+// transaction: what it reads for that is guarded, so a logout or a password change
+// meanwhile undoes the write. A token that is missing, unknown or revoked, and that of a
+// disabled account, is errs.Unauthenticated; see Refused for service tokens.
 func (s *Store) As(tx *kv.Tx, cred auth.Credential, who Client) (*Session, error) {
+	if strings.HasPrefix(cred.Value, ServicePrefix) {
+		return s.asService(tx, cred.Value, who)
+	}
 	hash, ok := hashToken(cred.Value)
 	if !ok {
 		return nil, errs.E(errs.Unauthenticated, textInvalidToken)

@@ -9,6 +9,7 @@ type Config struct {
 	Keyring            *seal.Keyring // wraps data keys and tokens; nil: what needs it is errs.Unavailable
 	ClosedRegistration bool          // accounts are made by the operator only
 	ViewerExport       bool          // viewers may export
+	AllowPrivate       bool          // webhooks may point into private networks, and without TLS
 	PasswordCost       seal.Cost     // lower in tests only
 }
 

@@ -44,7 +44,8 @@ func (r *userRow) show(id uint64) User {
 	}
 }
 
-// User returns the user that the Session stands for.
+// User returns the user that the Session stands for, the zero User for a
+// service token.
 func (s *Session) User() User { return s.row.show(s.user) }
 
 // Registration is what somebody says to get an account.

@@ -121,6 +121,8 @@ type lister struct {
 	creators map[uint64]string   // by user
 	clear    map[*place]int      // how many values were shown
 	places   []*place            // of clear, in order
+
+	shown map[variableRef]bool // the same by name, while references are resolved
 }
 
 // show shows a variable; clear tells whether its value was. A value that does
@@ -137,9 +139,9 @@ func (l *lister) show(at *place, h held) (v Variable, clear bool, err error) {
 	}
 	v = Variable{
 		ID: h.row.ID, Key: h.key, Value: MaskHidden, Environment: at.environmentID, EnvironmentName: at.environment.Name,
-		Created: h.row.Created, Updated: h.row.Updated, CreatorName: creator,
+		Created: h.row.Created, Updated: h.row.Updated, CreatorName: creator, Version: h.row.Version,
 	}
-	if !l.s.store.grants(role, ReadValue) {
+	if !l.s.sees(role) {
 		return v, false, nil
 	}
 	plain, err := l.s.openValue(at.organization, at.environment, h.key, h.row.Value)
@@ -154,6 +156,9 @@ func (l *lister) show(at *place, h held) (v Variable, clear bool, err error) {
 		return Variable{}, false, err
 	}
 	v.Value = string(plain)
+	if err := l.resolve(at, &v); err != nil {
+		return Variable{}, false, err
+	}
 	if l.clear == nil {
 		l.clear = map[*place]int{}
 	}
@@ -164,13 +169,25 @@ func (l *lister) show(at *place, h held) (v Variable, clear bool, err error) {
 }
 
 // record adds what was shown to the session's Readings, one for each
-// environment.
+// environment, with what was opened for references.
 func (l *lister) record() {
+	others, opened := l.opened()
 	for _, at := range l.places {
-		l.s.reads(event{at.project.Organization, verbView, targetEnvironment, at.environmentID, details{
-			"variable_count": l.clear[at], "environment": at.environment.Name, "project": at.project.Name,
-		}})
+		l.s.reads(at.viewed(l.clear[at] + opened[at.environmentID]))
+		delete(opened, at.environmentID)
 	}
+	for _, at := range others {
+		if n := opened[at.environmentID]; n > 0 {
+			l.s.reads(at.viewed(n))
+		}
+	}
+}
+
+// viewed is that so many values of an environment were read.
+func (p *place) viewed(n int) event {
+	return event{p.project.Organization, verbView, targetEnvironment, p.environmentID, details{
+		"variable_count": n, "environment": p.environment.Name, "project": p.project.Name,
+	}}
 }
 
 // once returns what read gives for an id, and reads it once.

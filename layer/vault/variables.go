@@ -37,12 +37,14 @@ var variableKeys = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 type Variable struct {
 	ID              uint64
 	Key             string
-	Value           string // or one of the masks
+	Value           string     // or one of the masks
+	Unresolved      Unresolved // why it is MaskUnresolved, else ""
 	Environment     uint64
 	EnvironmentName string
 	Created         int64 // unix seconds
 	Updated         int64
 	CreatorName     string // "First Last", "" if the creator has no names
+	Version         uint64 // of the value and key, from 1
 }
 
 // VariableFields is what a request says of a variable. What is nil the request
@@ -52,7 +54,17 @@ type VariableFields struct {
 	Key         *string
 	Value       *string
 	Environment *uint64
+	Version     *uint64 // change the variable only if this is its version
 }
+
+// Outdated is that a variable has another version than a change was for. As an
+// error it is errs.Exists.
+type Outdated struct{ Version uint64 } // the present one
+
+func (o Outdated) Error() string { return "The variable has changed." }
+
+// Unwrap gives the error its kind.
+func (o Outdated) Unwrap() error { return &errs.Error{Kind: errs.Exists, Msg: o.Error()} }
 
 // check returns the key as it is stored.
 func (v VariableFields) check(f FieldErrors) (key string) {
@@ -132,15 +144,18 @@ func (s *Session) CreateVariable(fields VariableFields) (Variable, error) {
 	if fields.Value != nil {
 		value = *fields.Value
 	}
-	row := &variableRow{ID: id, Created: s.now(), Updated: s.now(), Creator: s.user}
-	if err := s.putVariable(at, k, row, value); err != nil {
+	h := held{k, &variableRow{ID: id, Created: s.now(), Creator: s.Author()}}
+	if err := s.putVersion(at, &h, pair{k, value}, changeCreated); err != nil {
 		return Variable{}, err
 	}
 	addCount(s.tx, countVariables, at.environmentID, 1)
+	if err := s.tellVariables(at, verbCreate, toldVariable{id: id, key: k}); err != nil {
+		return Variable{}, err
+	}
 	if err := s.audit(at.variableEvent(verbCreate, id, k)); err != nil {
 		return Variable{}, err
 	}
-	return s.showVariable(at, held{k, row}, value)
+	return s.showVariable(at, h, value)
 }
 
 // checkFree returns errs.Exists if the environment has the key.
@@ -152,24 +167,13 @@ func (s *Session) checkFree(at *place, k string) error {
 	return err
 }
 
-// putVariable seals a value into row and stores it, with the ways to it by id.
-func (s *Session) putVariable(at *place, k string, row *variableRow, value string) (err error) {
-	if row.Value, err = s.sealValue(at.organization, at.environment, k, []byte(value)); err != nil {
-		return err
-	}
-	s.tx.Set(byIDText(variableByte, at.environmentID, k), row.encode(), 0)
-	s.tx.Set(byID(variableIDByte, row.ID), encode(variableRef{at.environmentID, k}), 0)
-	s.tx.Set(byIDs(variablesByte, at.environmentID, row.ID), []byte(k), 0)
-	return nil
-}
-
 // Variable returns a variable. That a value was shown is among the Readings.
 func (s *Session) Variable(id uint64) (Variable, error) {
 	at, h, err := s.variable(id, ReadOrganization)
 	if err != nil {
 		return Variable{}, err
 	}
-	l := lister{s: s}
+	l := lister{s: s, most: func() (int, error) { return MaxValue, nil }}
 	v, clear, err := l.show(at, h)
 	if err != nil {
 		return Variable{}, err
@@ -177,12 +181,17 @@ func (s *Session) Variable(id uint64) (Variable, error) {
 	if clear {
 		s.reads(at.variableEvent(verbView, id, h.key))
 	}
+	others, opened := l.opened()
+	for _, at := range others {
+		s.reads(at.viewed(opened[at.environmentID]))
+	}
 	return v, nil
 }
 
-// UpdateVariable changes what fields has. Without a value the one there is
-// stays, also when the key changes, and that it was shown is in the audit log.
-// A variable stays in its environment: another one is errs.Invalid.
+// UpdateVariable changes what fields has, as a new version if anything differs.
+// Without a value the one there is stays, also when the key changes, and that
+// it was shown is in the audit log. Another version than fields asks for is
+// Outdated. A variable stays in its environment: another one is errs.Invalid.
 func (s *Session) UpdateVariable(id uint64, fields VariableFields) (Variable, error) {
 	at, h, err := s.variable(id, UpdateVariable)
 	if err != nil {
@@ -199,26 +208,18 @@ func (s *Session) UpdateVariable(id uint64, fields VariableFields) (Variable, er
 	if err := f.Err(); err != nil {
 		return Variable{}, err
 	}
+	if fields.Version != nil && *fields.Version != h.row.Version {
+		return Variable{}, Outdated{h.row.Version}
+	}
 	told := details{"environment_name": at.environment.Name, "value_updated": fields.Value != nil, "had_value": len(h.row.Value) > valueOverhead}
-	var value string
-	if fields.Value != nil {
-		value = *fields.Value
-	} else {
-		plain, err := s.openValue(at.organization, at.environment, h.key, h.row.Value)
-		if err != nil {
-			return Variable{}, err
-		}
-		value = string(plain)
+	next, err := s.nextOf(at, h, fields, k)
+	if err != nil {
+		return Variable{}, err
 	}
-	if fields.Key != nil && k != h.key {
-		if err := s.checkFree(at, k); err != nil {
-			return Variable{}, err
-		}
-		s.tx.Delete(byIDText(variableByte, at.environmentID, h.key))
-		told["old_key"], h.key = h.key, k
+	if next.key != h.key {
+		told["old_key"] = h.key
 	}
-	h.row.Updated = s.now()
-	if err := s.putVariable(at, h.key, h.row, value); err != nil {
+	if err := s.changeVariable(at, &h, next); err != nil {
 		return Variable{}, err
 	}
 	told["key"], told["variable_key"] = h.key, h.key
@@ -230,19 +231,58 @@ func (s *Session) UpdateVariable(id uint64, fields VariableFields) (Variable, er
 			return Variable{}, err
 		}
 	}
-	return s.showVariable(at, h, value)
+	return s.showVariable(at, h, next.value)
 }
 
-// DeleteVariable removes a variable.
+// nextOf is what a variable is to be with the fields, k being their key.
+func (s *Session) nextOf(at *place, h held, fields VariableFields, k string) (next pair, err error) {
+	if next.key = h.key; fields.Key != nil {
+		next.key = k
+	}
+	if fields.Value != nil {
+		next.value = *fields.Value
+		return next, nil
+	}
+	plain, err := s.openValue(at.organization, at.environment, h.key, h.row.Value)
+	next.value = string(plain)
+	return next, err
+}
+
+// changeVariable makes a new version of a variable, unless it is what next is
+// already. A key that is taken is errs.Exists.
+func (s *Session) changeVariable(at *place, h *held, next pair) error {
+	if next.key != h.key {
+		if err := s.checkFree(at, next.key); err != nil {
+			return err
+		}
+		old := h.key
+		s.tx.Delete(byIDText(variableByte, at.environmentID, old))
+		if err := s.putVersion(at, h, next, changeRenamed); err != nil {
+			return err
+		}
+		return s.tellVariables(at, verbUpdate, toldVariable{h.row.ID, h.key, old})
+	}
+	if same, err := s.hasValue(at, *h, next.value); same || err != nil {
+		return err
+	}
+	if err := s.putVersion(at, h, next, changeUpdated); err != nil {
+		return err
+	}
+	return s.tellVariables(at, verbUpdate, toldVariable{id: h.row.ID, key: h.key})
+}
+
+// DeleteVariable removes a variable. Its versions are kept for KeepDeleted, for
+// the environment as it was.
 func (s *Session) DeleteVariable(id uint64) error {
 	at, h, err := s.variable(id, DeleteVariable)
 	if err != nil {
 		return err
 	}
-	s.tx.Delete(byIDText(variableByte, at.environmentID, h.key))
-	s.tx.Delete(byID(variableIDByte, id))
-	s.tx.Delete(byIDs(variablesByte, at.environmentID, id))
+	s.dropVariable(at, h)
 	addCount(s.tx, countVariables, at.environmentID, -1)
+	if err := s.tellVariables(at, verbDelete, toldVariable{id: id, key: h.key}); err != nil {
+		return err
+	}
 	return s.audit(at.variableEvent(verbDelete, id, h.key))
 }
 
@@ -277,7 +317,7 @@ func (s *Session) showVariable(at *place, h held, value string) (Variable, error
 	}
 	return Variable{
 		ID: h.row.ID, Key: h.key, Value: value, Environment: at.environmentID, EnvironmentName: at.environment.Name,
-		Created: h.row.Created, Updated: h.row.Updated, CreatorName: creator,
+		Created: h.row.Created, Updated: h.row.Updated, CreatorName: creator, Version: h.row.Version,
 	}, nil
 }
 
@@ -299,7 +339,7 @@ func scanVariables(tx *kv.Tx, environment uint64, room *int, visit func(held) er
 			return err
 		}
 		if *room -= len(rec.Value); *room < 0 {
-			return errs.E(errs.TooLarge, "these are too many bytes of variables for one answer: ask for a part of them")
+			return errTooMuchShown()
 		}
 		k, _, err := tuple.String(rec.Key[len(prefix):])
 		if err != nil {
@@ -314,4 +354,8 @@ func scanVariables(tx *kv.Tx, environment uint64, room *int, visit func(held) er
 		}
 	}
 	return nil
+}
+
+func errTooMuchShown() error {
+	return errs.E(errs.TooLarge, "these are too many bytes of variables for one answer: ask for a part of them")
 }

@@ -119,8 +119,8 @@ func (w *world) variable(user, environment uint64, name, value string) (id uint6
 			return err
 		}
 		sealed, err := s.sealValue(at.organization, at.environment, name, []byte(value))
-		s.tx.Set(byIDText(variableByte, environment, name), (&variableRow{ID: id, Value: sealed, Creator: user}).encode(), 0)
-		s.tx.Set(byID(variableIDByte, id), []byte(`{}`), 0)
+		s.tx.Set(byIDText(variableByte, environment, name), (&variableRow{ID: id, Value: sealed, Creator: user, Version: 1}).encode(), 0)
+		s.tx.Set(byID(variableIDByte, id), encode(variableRef{environment, name}), 0)
 		s.tx.Set(byIDs(variablesByte, environment, id), []byte(name), 0)
 		addCount(s.tx, countVariables, environment, 1)
 		return err

@@ -60,9 +60,15 @@ type Message struct {
 //   - errs.Invalid: m can never be posted.
 //   - ctx's cause, if ctx ended before.
 func (p *Poster) Post(ctx context.Context, m Message) error {
+	_, err := p.Try(ctx, m)
+	return err
+}
+
+// Try is Post that also returns the status of the answer, 0 if there was none.
+func (p *Poster) Try(ctx context.Context, m Message) (status int, err error) {
 	r, err := p.request(m)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	p.once.Do(p.open)
 	timeout := p.timeout()
@@ -74,16 +80,16 @@ func (p *Poster) Post(ctx context.Context, m Message) error {
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	case posting.Err() != nil:
-		return errs.E(errs.Unavailable, "%s did not answer within %v", r.URL.Host, timeout)
+		return 0, errs.E(errs.Unavailable, "%s did not answer within %v", r.URL.Host, timeout)
 	case dial.Refused(err):
-		return errs.E(errs.Unavailable, "%s is not on the public internet, or its port is not 443 or 80, and private addresses are not allowed", r.URL.Host)
+		return 0, errs.E(errs.Unavailable, "%s is not on the public internet, or its port is not 443 or 80, and private addresses are not allowed", r.URL.Host)
 	default:
-		return errs.E(errs.Unavailable, "%s: %s", r.URL.Host, reason(err, r.URL))
+		return 0, errs.E(errs.Unavailable, "%s: %s", r.URL.Host, reason(err, r.URL))
 	}
 	p.drain(answer, cancel)
-	return judge(answer, time.Now())
+	return answer.StatusCode, judge(answer, time.Now())
 }
 
 func (p *Poster) timeout() time.Duration {

@@ -22,8 +22,12 @@ const (
 func NewSecret() string {
 	var p [newSecret]byte
 	_, _ = rand.Read(p[:]) // never fails, see its documentation
-	return secretPrefix + base64.StdEncoding.EncodeToString(p[:])
+	return SecretText(p[:])
 }
+
+// SecretText is the text of the secret that random bytes make, 24 to 64 of
+// them: for where they are drawn elsewhere.
+func SecretText(p []byte) string { return secretPrefix + base64.StdEncoding.EncodeToString(p) }
 
 // ParseSecret returns the bytes of a secret's text: whsec_ and 24 to 64 bytes in
 // base64. The error is errs.Invalid, and does not hold the text.

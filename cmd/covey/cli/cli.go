@@ -25,10 +25,19 @@ type Env struct {
 	StdoutTerminal bool
 	StderrTerminal bool
 	Version        string // of this binary
+	Program        string // what Program returned
 
 	// Exec runs this binary again in place of this process, with other arguments
 	// and another environment. It returns only if it could not. nil = it cannot.
 	Exec func(args, environ []string) error
+
+	// Become runs a command in place of this process. It returns if it could not,
+	// or, where no process can be replaced, the command's exit code.
+	Become func(path string, argv, environ []string) (code int, err error)
+
+	// Hush makes the terminal that Stdin is show nothing of what is typed, until
+	// show is called. nil = it cannot.
+	Hush func() (show func(), err error)
 }
 
 // app is one run of the command line.
@@ -36,8 +45,9 @@ type app struct {
 	env    Env
 	root   *cobra.Command
 	args   []string
-	format string // --output
-	file   string // --config
+	format string          // --output
+	file   string          // --config
+	given  map[string]bool // flags on the command line itself
 }
 
 // Variables that are read but are no flags.
@@ -59,14 +69,34 @@ func Args(argv []string) []string {
 	if len(argv) == 0 {
 		return nil
 	}
+	if strings.EqualFold(called(argv), "KOT") {
+		return append([]string{"kot"}, argv[1:]...)
+	}
+	return argv[1:]
+}
+
+// programKeyNest is a program that has KeyNest's verbs and no others.
+const programKeyNest = "keynest"
+
+// Program returns which program this is by the name of the process: keynest, or
+// "" for covey.
+func Program(argv []string) string {
+	if strings.EqualFold(called(argv), programKeyNest) {
+		return programKeyNest
+	}
+	return ""
+}
+
+// called returns the name that the process was started by.
+func called(argv []string) string {
+	if len(argv) == 0 {
+		return ""
+	}
 	name := filepath.Base(argv[0])
 	if ext := filepath.Ext(name); strings.EqualFold(ext, ".exe") {
 		name = strings.TrimSuffix(name, ext)
 	}
-	if strings.EqualFold(name, "KOT") {
-		return append([]string{"kot"}, argv[1:]...)
-	}
-	return argv[1:]
+	return name
 }
 
 // Main runs one command line (without the program's name) and returns its exit
@@ -75,11 +105,35 @@ func Main(ctx context.Context, args []string, env Env) int {
 	a := &app{env: env, args: args}
 	a.root = a.newRoot()
 	a.root.SetArgs(args)
-	err := a.root.ExecuteContext(ctx)
-	return a.exit(ctx, err)
+	cmd, err := a.root.ExecuteContextC(ctx)
+	return a.exit(ctx, cmd, err)
 }
 
 func (a *app) newRoot() *cobra.Command {
+	root := a.newCovey()
+	if a.env.Program == programKeyNest {
+		root = a.newKeyNest()
+		root.AddCommand(a.newVersion())
+	}
+	root.SilenceErrors, root.SilenceUsage, root.PersistentPreRunE = true, true, a.configure
+	root.SetIn(a.env.Stdin)
+	root.SetOut(a.env.Stdout)
+	root.SetErr(a.env.Stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	p := root.PersistentFlags()
+	p.StringVar(&a.file, "config", "", "a YAML `file` with settings")
+	p.StringVarP(&a.format, "output", "o", "", "`format`: table, json, jsonl, yaml, raw or plain (default table on a terminal, else plain)")
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Args, cmd.RunE, cmd.SuggestionsMinimumDistance = cobra.ArbitraryArgs, group, 2
+		}
+	}
+	return root
+}
+
+// newCovey returns the program with all verbs.
+func (a *app) newCovey() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "covey",
 		Short: "A replicated backend for keys and documents in one binary",
@@ -92,27 +146,11 @@ wins over a variable, a variable over the file.`,
 		Args:                       cobra.ArbitraryArgs,
 		RunE:                       group,
 		SuggestionsMinimumDistance: 2,
-		SilenceErrors:              true,
-		SilenceUsage:               true,
-		PersistentPreRunE:          a.configure,
 	}
-	root.SetIn(a.env.Stdin)
-	root.SetOut(a.env.Stdout)
-	root.SetErr(a.env.Stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	p := root.PersistentFlags()
-	p.StringVar(&a.file, "config", "", "a YAML `file` with settings")
-	p.StringVarP(&a.format, "output", "o", "", "`format`: table, json, jsonl, yaml, raw or plain (default table on a terminal, else plain)")
 	root.AddCommand(
 		a.newServe(), a.newDev(), a.newDemo(), a.newKOT(), a.newCluster(), a.newKeyring(),
 		a.newBucket(), a.newKey(), a.newDB(), a.newRestDB(), a.newCollection(), a.newKeyNest(), a.newAudit(), a.newBench(), a.newVersion(),
 	)
-	root.InitDefaultCompletionCmd()
-	for _, cmd := range root.Commands() {
-		if cmd.Name() == "completion" {
-			cmd.Args, cmd.RunE, cmd.SuggestionsMinimumDistance = cobra.ArbitraryArgs, group, 2
-		}
-	}
 	return root
 }
 
@@ -156,6 +194,8 @@ func (a *app) configure(cmd *cobra.Command, _ []string) error {
 }
 
 func (a *app) fill(fs *pflag.FlagSet) error {
+	a.given = map[string]bool{}
+	fs.Visit(func(f *pflag.Flag) { a.given[f.Name] = true })
 	file := a.file
 	if file == "" {
 		file = config.Lookup(a.env.Environ, envConfig)
@@ -182,14 +222,18 @@ func (a *app) settings() []string {
 			walk(sub)
 		}
 	}
-	walk(a.root)
+	root := a.root
+	if a.env.Program != "" {
+		root = (&app{}).newRoot() // the file and the environment are for all
+	}
+	walk(root)
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
 // note writes a message.
 func (a *app) note(format string, args ...any) {
-	fmt.Fprintf(a.env.Stderr, "covey: "+format+"\n", args...)
+	fmt.Fprintf(a.env.Stderr, a.root.Name()+": "+format+"\n", args...)
 }
 
 func (a *app) color() bool { return config.Lookup(a.env.Environ, "NO_COLOR") == "" }

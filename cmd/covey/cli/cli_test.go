@@ -193,9 +193,9 @@ func TestExitCodesTellWhatWentWrong(t *testing.T) {
 		code int
 		says string
 	}{
-		{"no such command", []string{"buckt"}, exitUsage, `did you mean "bucket"? Try: covey help`},
-		{"no such verb", []string{"key", "gt"}, exitUsage, `did you mean "get"?`},
-		{"no such flag", []string{"key", "get", "b", "k", "--colour"}, exitUsage, "unknown flag"},
+		{"no such command", []string{"buckt"}, exitUsage, `did you mean "bucket"? Try: covey --help`},
+		{"no such verb", []string{"key", "gt"}, exitUsage, `did you mean "get"? Try: covey key --help`},
+		{"no such flag", []string{"key", "get", "b", "k", "--colour"}, exitUsage, "unknown flag: --colour. Try: covey key get --help"},
 		{"too few arguments", []string{"key", "get", "b"}, exitUsage, "too few arguments"},
 		{"too many arguments", []string{"version", "x"}, exitUsage, "too many arguments"},
 		{"no such shell", []string{"completion", "tcsh"}, exitUsage, `"tcsh" is no command of "covey completion"`},

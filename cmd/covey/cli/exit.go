@@ -8,6 +8,8 @@ import (
 	"math"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/coveydb/covey/client"
 	"github.com/coveydb/covey/cmd/covey/server"
 )
@@ -74,10 +76,29 @@ type adviceError struct {
 func (e *adviceError) Error() string { return e.err.Error() }
 func (e *adviceError) Unwrap() error { return e.err }
 
-// exit reports err and returns the exit code.
-func (a *app) exit(ctx context.Context, err error) int {
+// codeError is an end with an exit code of its own.
+type codeError struct {
+	code int
+	err  error // nil = there is nothing to say
+}
+
+func (e *codeError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *codeError) Unwrap() error { return e.err }
+
+// exit reports err, which is that of cmd, and returns the exit code.
+func (a *app) exit(ctx context.Context, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return exitDone
+	}
+	var own *codeError
+	if errors.As(err, &own) && own.err == nil {
+		return own.code
 	}
 	code := exitCode(err)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -85,7 +106,7 @@ func (a *app) exit(ctx context.Context, err error) int {
 		return exitInterrupted
 	}
 	text := err.Error()
-	if advice := adviceFor(err); advice != "" {
+	if advice := adviceFor(cmd, err); advice != "" {
 		if !strings.HasSuffix(text, "?") {
 			text = strings.TrimSuffix(text, ".") + "."
 		}
@@ -102,7 +123,10 @@ func exitCode(err error) int {
 	var unavailable *unavailableError
 	var config *server.ConfigError
 	var unproven *unprovenError
+	var own *codeError
 	switch {
+	case errors.As(err, &own):
+		return own.code
 	case errors.As(err, &unproven):
 		return exitUnproven
 	case errors.As(err, &usage), errors.As(err, &config):
@@ -125,8 +149,9 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// adviceFor returns what to try next, "" when there is nothing to say.
-func adviceFor(err error) string {
+// adviceFor returns what to try next after an error of cmd, "" when there is
+// nothing to say.
+func adviceFor(cmd *cobra.Command, err error) string {
 	var a *adviceError
 	var e *client.Error
 	var usage *usageError
@@ -134,7 +159,7 @@ func adviceFor(err error) string {
 	case errors.As(err, &a):
 		return a.advice
 	case errors.As(err, &usage):
-		return "Try: covey help"
+		return "Try: " + cmd.CommandPath() + " --help"
 	case !errors.As(err, &e):
 		return ""
 	case e.Unreachable():
@@ -161,18 +186,39 @@ func (a *app) confirm(ctx context.Context, yes bool, what string) error {
 		return usagef("%s needs --yes when nobody can be asked", what)
 	}
 	fmt.Fprintf(a.env.Stderr, "%s? [y/N] ", what)
+	text, err := a.typed(ctx)
+	switch text = strings.ToLower(strings.TrimSpace(text)); {
+	case err != nil:
+		return err
+	case text == "y" || text == "yes":
+		return nil
+	}
+	return errors.New("nothing was changed")
+}
+
+// ask asks on the terminal for a secret, which is not shown.
+func (a *app) ask(ctx context.Context, what string) (string, error) {
+	show, err := a.env.Hush()
+	if err != nil {
+		return "", fmt.Errorf("the terminal would show it: %w", err)
+	}
+	defer fmt.Fprintln(a.env.Stderr)
+	defer show()
+	fmt.Fprintf(a.env.Stderr, "%s: ", what)
+	return a.typed(ctx)
+}
+
+// typed reads a line of a terminal, without its end.
+func (a *app) typed(ctx context.Context) (string, error) {
 	answer := make(chan string, 1)
 	go func() { // ends with the process: a read from a terminal cannot be taken back
 		line, _ := bufio.NewReader(a.env.Stdin).ReadString('\n')
-		answer <- strings.ToLower(strings.TrimSpace(line))
+		answer <- strings.TrimRight(line, "\r\n")
 	}()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return "", ctx.Err()
 	case text := <-answer:
-		if text == "y" || text == "yes" {
-			return nil
-		}
+		return text, nil
 	}
-	return errors.New("nothing was changed")
 }

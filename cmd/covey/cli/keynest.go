@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -15,11 +16,23 @@ import (
 )
 
 func (a *app) newKeyNest() *cobra.Command {
-	cmd := newGroup("keynest", "Manage the KeyNest API: users, the audit log",
-		newGroup("user", "Create, show, disable and enable users, and reset their passwords",
-			a.newUserCreate(), a.newUserShow(), a.newUserDisable(), a.newUserEnable(), a.newUserReset()),
-		newGroup("audit", "Export the audit log and note how far it goes", a.newAuditExport(), a.newAuditHeads()))
-	cmd.Long = "Manage the KeyNest API. All verbs need the cluster's root key. Users are named by\ne-mail address."
+	cmd := newGroup("keynest", "Work with secrets of teams: projects, environments, variables; run commands with them",
+		a.newNestLogin(), a.newNestLogout(), a.newNestWhoami(), a.newNestConfig(),
+		a.newNestOrgs(), a.newNestMembers(), a.newNestProjects(), a.newNestEnvs(), a.newNestVars(), a.newNestTokens(), a.newNestHooks(),
+		a.newNestRun(), a.newNestDiff(), a.newNestCopy(), a.newNestPromote(), a.newNestVersions(), a.newNestRollback(),
+		a.newNestUser(),
+		newGroup("audit", "List the audit log; as the operator export it and note how far it goes",
+			a.newNestAuditList(), a.newAuditExport(), a.newAuditHeads()))
+	cmd.Long = `Work with the secrets of teams that the KeyNest API keeps. "login" comes first, or a
+token from elsewhere with "config set-token". "user", "audit export" and "audit heads"
+are the operator's, and need the cluster's root key.`
+	return cmd
+}
+
+func (a *app) newNestUser() *cobra.Command {
+	cmd := newGroup("user", "As the operator create, show, disable and enable users, and reset their passwords",
+		a.newUserCreate(), a.newUserShow(), a.newUserDisable(), a.newUserEnable(), a.newUserReset())
+	cmd.Long = "Manage users. All verbs need the cluster's root key. Users are named by e-mail address."
 	return cmd
 }
 
@@ -51,17 +64,22 @@ func (p *passwordFlag) add(cmd *cobra.Command) {
 	config.CallOnly(cmd.Flags(), "password-file")
 }
 
-// read returns the password: one line, without its end, blanks included.
-func (p *passwordFlag) read(a *app) (string, error) {
-	if p.file == "-" && a.env.StdinTerminal {
-		return "", usagef("a terminal would show the password: give it with --password-file, or through a pipe")
-	}
-	text, err := a.readAll(p.file, maxSecret)
-	if err != nil {
-		return "", fmt.Errorf("--password-file: %w", err)
-	}
-	password := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+// read returns the password: one line, without its end, blanks included. On a
+// terminal it is asked for.
+func (p *passwordFlag) read(ctx context.Context, a *app) (password string, err error) {
 	switch {
+	case p.file == "-" && a.env.StdinTerminal && a.env.Hush == nil:
+		return "", usagef("a terminal would show the password: give it with --password-file, or through a pipe")
+	case p.file == "-" && a.env.StdinTerminal:
+		password, err = a.ask(ctx, "Password")
+	default:
+		var text []byte
+		text, err = a.readAll(p.file, maxSecret)
+		password = strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	}
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("--password-file: %w", err)
 	case password == "":
 		return "", errors.New("--password-file: the password is empty")
 	case strings.ContainsAny(password, "\r\n"):
@@ -93,7 +111,7 @@ and none of the common ones; the user can change it.
 			return usagef("--username is missing")
 		}
 		var err error
-		if u.Password, err = password.read(a); err != nil {
+		if u.Password, err = password.read(cmd.Context(), a); err != nil {
 			return err
 		}
 		u.Email = args[0]
@@ -172,7 +190,7 @@ func (a *app) newUserReset() *cobra.Command {
 	}
 	password.add(cmd)
 	return v.on(a, cmd, func(cmd *cobra.Command, k *client.KeyNest, args []string) error {
-		text, err := password.read(a)
+		text, err := password.read(cmd.Context(), a)
 		if err != nil {
 			return err
 		}

@@ -113,7 +113,7 @@ func TestPasswordsComeFromAFileOrAPipe(t *testing.T) {
 		t.Errorf("a short password: %+v", o)
 	}
 	a := &app{env: Env{Stdin: strings.NewReader("x"), StdinTerminal: true}}
-	if _, err := (&passwordFlag{file: "-"}).read(a); exitCode(err) != exitUsage {
+	if _, err := (&passwordFlag{file: "-"}).read(t.Context(), a); exitCode(err) != exitUsage {
 		t.Errorf("from a terminal: %v", err)
 	}
 }

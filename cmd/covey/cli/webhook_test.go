@@ -10,7 +10,7 @@ import (
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/kv/outbox"
-	"github.com/coveydb/covey/layer/collection"
+	"github.com/coveydb/covey/kv/posting"
 )
 
 func TestWebhooksAreAddedListedTestedAndRemoved(t *testing.T) {
@@ -41,7 +41,7 @@ func TestWebhooksAreAddedListedTestedAndRemoved(t *testing.T) {
 	if o := w.asRoot("restdb", "webhook", "list", "-o", "json"); json.Unmarshal([]byte(o.out), &list) != nil || len(list) != 1 || list[0].Queue.Pending != 1 || strings.Contains(o.out, "secret") {
 		t.Errorf("list: %+v", o)
 	}
-	s := &collection.HookSender{DB: w.store.DB, Store: w.docs}
+	s := &posting.Sender{DB: w.store.DB, Hooks: w.docs.Hooks()}
 	if _, err := w.store.DB.Update(t.Context(), func(tx *kv.Tx) error {
 		d := outbox.Delivery{Item: outbox.Item{Queue: "webhook/restdb/default/" + id}}
 		return s.Settle(tx, d, errs.E(errs.Unavailable, "the target answered 500"))

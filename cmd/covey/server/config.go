@@ -176,7 +176,7 @@ func (c *Config) parse() (*parsed, error) {
 	if p.vault, p.keynest, err = c.KeyNest.parse(); err != nil {
 		return nil, err
 	}
-	p.vault.Keyring = p.keyring
+	p.vault.Keyring, p.vault.AllowPrivate = p.keyring, c.AllowPrivate
 	if p.relay, err = c.Mail.parse(); err != nil {
 		return nil, err
 	}

@@ -5,7 +5,9 @@ import (
 	"maps"
 
 	"github.com/coveydb/covey/kv/outbox"
+	"github.com/coveydb/covey/kv/posting"
 	"github.com/coveydb/covey/layer/collection"
+	"github.com/coveydb/covey/layer/vault"
 	"github.com/coveydb/covey/outgoing/webhook"
 )
 
@@ -14,6 +16,7 @@ import (
 type deliverer struct {
 	runner outbox.Runner // its Kinds are those besides webhooks
 	store  *collection.Store
+	vault  *vault.Store
 	poster webhook.Poster
 }
 
@@ -24,9 +27,10 @@ func (d *deliverer) Run(ctx context.Context) {
 	if kinds == nil {
 		kinds = make(map[string]outbox.Kind)
 	}
-	kinds[collection.HookKind] = outbox.Kind{
-		Sender: &collection.HookSender{DB: d.runner.DB, Store: d.store, Post: d.poster.Post},
-		Policy: collection.HookPolicy(),
+	for kind, hooks := range map[string]posting.Hooks{collection.HookKind: d.store.Hooks(), vault.HookKind: d.vault.Hooks()} {
+		kinds[kind] = outbox.Kind{
+			Sender: &posting.Sender{DB: d.runner.DB, Hooks: hooks, Try: d.poster.Try}, Policy: posting.Policy(),
+		}
 	}
 	d.runner.Kinds = kinds
 	d.runner.Run(ctx)

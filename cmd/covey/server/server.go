@@ -100,10 +100,10 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	db, changes, collections := kv.New(s.node), feed.New(s.node), collection.New(p.restdb)
 	builder := collection.Builder{DB: db, Store: collections, Leads: s.node.IsLeader, Log: cfg.Log}
 	sweeper := media.Sweeper{DB: db, Leads: s.node.IsLeader, Log: cfg.Log}
-	outside := deliverer{store: collections, poster: webhook.Poster{AllowPrivate: cfg.AllowPrivate}, runner: outbox.Runner{
+	vaults := vault.New(p.vault)
+	outside := deliverer{store: collections, vault: vaults, poster: webhook.Poster{AllowPrivate: cfg.AllowPrivate}, runner: outbox.Runner{
 		DB: db, Feed: changes, Leads: s.node.IsLeader, Log: cfg.Log, Metrics: registry, Kinds: mailKinds(p.relay, db, collections),
 	}}
-	vaults := vault.New(p.vault)
 	inventory := &sealed.Inventory{Keyring: p.keyring, Rows: slices.Concat(buckets.Sealed(), collections.Sealed(), vaults.Sealed())}
 	s.keys = newKeeper(&cfg, db, inventory, s.members)
 	rewrapper := sealed.Rewrapper{DB: db, Inventory: inventory, Leads: s.node.IsLeader, Log: cfg.Log}

@@ -1,0 +1,137 @@
+package vault
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/coveydb/covey/internal/errs"
+)
+
+// MaxVersions is how many versions of a variable are kept, the present one
+// included.
+const MaxVersions = 10
+
+// KeepDeleted is for how long the versions of a deleted variable are kept.
+const KeepDeleted = 30 * 24 * time.Hour
+
+// change is what made a version of a variable. The numbers are stored.
+type change uint64
+
+// The changes. A later release may have more: those read as updates.
+const (
+	changeCreated change = iota + 1
+	changeUpdated
+	changeRenamed // and perhaps updated too
+	changeDeleted // the version has no value: the variable is not there
+	changeImported
+	changeRolledBack
+	changeCopied
+	changePromoted
+)
+
+// changeNames are the changes as answers show them.
+var changeNames = map[change]string{
+	changeCreated: "created", changeUpdated: "updated", changeRenamed: "renamed", changeDeleted: "deleted",
+	changeImported: "imported", changeRolledBack: "rolled_back", changeCopied: "copied", changePromoted: "promoted",
+}
+
+func (c change) String() string {
+	if name, ok := changeNames[c]; ok {
+		return name
+	}
+	return changeNames[changeUpdated]
+}
+
+// past is a version of a variable that is not the present one. It is stored as
+// it was when it was: its value is sealed for the key that it had then.
+type past held
+
+// pastFormat1 begins the stored form: the key with its length before it, and
+// the variable's row as it was.
+const pastFormat1 = 1
+
+func (p past) encode() []byte {
+	row := p.row.encode()
+	b := append(make([]byte, 0, 1+binary.MaxVarintLen64+len(p.key)+len(row)), pastFormat1)
+	b = append(binary.AppendUvarint(b, uint64(len(p.key))), p.key...)
+	return append(b, row...)
+}
+
+// decodePast reads what encode wrote. The value is a part of b.
+func decodePast(b []byte) (past, error) {
+	if len(b) == 0 || b[0] != pastFormat1 {
+		return past{}, errs.E(errs.Internal, "a version of a variable is damaged or of a newer format")
+	}
+	n, size := binary.Uvarint(b[1:])
+	if b = b[1+max(size, 0):]; size <= 0 || n > uint64(len(b)) {
+		return past{}, errs.E(errs.Internal, "a version of a variable is damaged")
+	}
+	p := past{key: string(b[:n]), row: new(variableRow)}
+	return p, p.row.decode(b[n:])
+}
+
+// putVersion makes next what a variable is from now on: a new version of it. h
+// is the variable as it is stored, which is kept as a past version, and becomes
+// what is stored then; its row may be a new one, of version 0, or that of a
+// deletion. Where the key changes, the caller has deleted what was stored under
+// the old one. Counts are the caller's too, and telling webhooks.
+func (s *Session) putVersion(at *place, h *held, next pair, c change) error {
+	sealed, err := s.sealValue(at.organization, at.environment, next.key, []byte(next.value))
+	if err != nil {
+		return err
+	}
+	row, env := h.row, at.environmentID
+	listed := row.Version > 0 && row.Change != changeDeleted && next.key == h.key
+	if row.Version > 0 {
+		s.keepVersion(env, *h, 0)
+	}
+	row.Version, row.Updated, row.Author, row.Change, row.Value = row.Version+1, s.now(), s.Author(), c, sealed
+	h.key = next.key
+	s.tx.Set(byIDText(variableByte, env, h.key), row.encode(), 0)
+	if !listed {
+		s.tx.Set(byID(variableIDByte, row.ID), encode(variableRef{env, h.key}), 0)
+		s.tx.Set(byIDs(variablesByte, env, row.ID), []byte(h.key), 0)
+	}
+	return nil
+}
+
+// keepVersion makes the present version of a variable a past one, for ttl or
+// for ever, and forgets the one that is too many then.
+func (s *Session) keepVersion(environment uint64, h held, ttl time.Duration) {
+	row := h.row
+	s.tx.Set(pastKey(environment, row.ID, row.Version), past(h).encode(), ttl)
+	if row.Version >= MaxVersions {
+		s.tx.Delete(pastKey(environment, row.ID, row.Version+1-MaxVersions))
+	}
+}
+
+// oldestKept is the oldest version that is kept of a variable whose present one
+// is given.
+func oldestKept(version uint64) uint64 { return version - min(version, MaxVersions) + 1 }
+
+// dropVariable deletes a variable, but for the count. Its versions are kept for
+// KeepDeleted, the deletion as the last one among them. Telling webhooks is the
+// caller's too.
+func (s *Session) dropVariable(at *place, h held) {
+	row, env := h.row, at.environmentID
+	s.keepVersion(env, h, KeepDeleted)
+	gone := *row
+	gone.Version, gone.Updated, gone.Author, gone.Change, gone.Value = row.Version+1, s.now(), s.Author(), changeDeleted, nil
+	s.tx.Set(pastKey(env, row.ID, gone.Version), past{h.key, &gone}.encode(), KeepDeleted)
+	for n := oldestKept(gone.Version); n < row.Version; n++ {
+		s.tx.Touch(pastKey(env, row.ID, n), KeepDeleted)
+	}
+	s.tx.Delete(byIDText(variableByte, env, h.key))
+	s.tx.Delete(byID(variableIDByte, row.ID))
+	s.tx.Delete(byIDs(variablesByte, env, row.ID))
+}
+
+// undelete stores a variable again whose deletion is its last version, and
+// keeps its versions for ever. The caller has seen that the key is free.
+func (s *Session) undelete(at *place, gone past, next pair, c change) error {
+	row := *gone.row
+	for n := oldestKept(row.Version); n < row.Version; n++ {
+		s.tx.Touch(pastKey(at.environmentID, row.ID, n), 0)
+	}
+	return s.putVersion(at, &held{gone.key, &row}, next, c)
+}

@@ -1,0 +1,2 @@
+export * from './types/index';
+export { KeyNest as default } from './types/index';
