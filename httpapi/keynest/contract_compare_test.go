@@ -92,7 +92,7 @@ func references11() section {
 		return fmt.Sprintf(`{"id":"*","key":%q,"decrypted_value":%q,"environment":{now},"environment_name":"now","created_at":"*","updated_at":"*","created_by_name":"","version":1%s}`, key, value, more)
 	}
 	const exported = "GET /api/environments/{now}/export/?format=json"
-	unresolvable := `{"error":"The references of 1 variables cannot be resolved","details":null,"code":"VALIDATION_ERROR","timestamp":"*","detail":"The references of 1 variables cannot be resolved","references":{"LOOP":"cycle"}}`
+	unresolvable := `{"error":"Some references cannot be resolved","details":null,"code":"VALIDATION_ERROR","timestamp":"*","detail":"Some references cannot be resolved","references":{"LOOP":"cycle"}}`
 	return section{title: "11 References", lines: []line{
 		{rule: "in an environment and between two (ours)", as: "eve", call: "POST /api/variables/", body: `{"key":"REF","value":"<${ONE}|${next.TWO}|$${ONE}>","environment":{now}}`, code: 201,
 			want: shown("REF", "<${ONE}|${next.TWO}|$${ONE}>", ""), keep: "ref"},

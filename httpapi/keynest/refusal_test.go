@@ -56,6 +56,7 @@ func bodyOf(t *testing.T, method, path string) *bodySchema {
 // document has it is refused.
 func TestTheServerRefusesWhatTheDocumentDoes(t *testing.T) {
 	k := newWalk(t)
+	k.service(k.kept["ada token"], `{"name":"first","environment":1}`)
 	const free = "overwrite" // nothing is refused there
 	k.webhook(k.kept["ada token"], 5, "https://example.com/", "*")
 	if id := k.environment(k.kept["ada token"], 1, "third"); id != 3 {

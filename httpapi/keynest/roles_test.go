@@ -31,6 +31,7 @@ var matrix = []struct {
 	{"delete variable", vault.DeleteVariable, [3]string{"yes", "yes", "403"}},
 	{"import", vault.Import, [3]string{"yes", "yes", "403"}},
 	{"export", vault.Export, [3]string{"yes", "yes", "403"}},
+	{"roll back", vault.RollBack, [3]string{"yes", "yes", "403"}},
 	{"list members", vault.ListMembers, [3]string{"yes", "yes", "yes"}},
 	{"invite", vault.InviteMember, [3]string{"yes", "403", "403"}},
 	{"change role", vault.ChangeRole, [3]string{"yes", "403", "403"}},
@@ -49,21 +50,29 @@ var deeds = map[vault.Action][]deed{
 	vault.ReadOrganization: {
 		{"GET", "/api/organizations/{org}/", ""}, {"GET", "/api/projects/{project}/", ""}, {"GET", "/api/projects/{project}/environments/", ""},
 		{"GET", "/api/environments/{env}/", ""}, {"GET", "/api/environments/{env}/variables/", ""}, {"GET", "/api/variables/{key}/", ""},
+		{"GET", "/api/variables/{key}/versions/", ""}, {"GET", "/api/variables/{key}/versions/1/", ""},
+		{"GET", "/api/environments/{env}/variables/?at=2023-11-14", ""},
 	},
-	vault.ReadValue:           {{"GET", "/api/variables/{key}/", ""}, {"GET", "/api/environments/{env}/variables/", ""}, {"GET", "/api/environments/{env}/variables/?page=1", ""}, {"GET", "/api/variables/?environment={env}", ""}},
-	vault.CreateProject:       {{"POST", "/api/projects/", `{"name":"made {n}","organization":{org}}`}},
-	vault.CreateEnvironment:   {{"POST", "/api/environments/", `{"name":"made-{n}","project":{project}}`}},
-	vault.CreateVariable:      {{"POST", "/api/variables/", `{"key":"MADE_{n}","value":"x","environment":{env}}`}},
-	vault.UpdateOrganization:  {{"PUT", "/api/organizations/{org}/", `{"name":"Org {n}"}`}, {"PATCH", "/api/organizations/{org}/", `{"description":"d"}`}},
-	vault.UpdateProject:       {{"PUT", "/api/projects/{project}/", `{"name":"Web","organization":{org}}`}, {"PATCH", "/api/projects/{project}/", `{"description":"d"}`}},
-	vault.UpdateEnvironment:   {{"PUT", "/api/environments/{env}/", `{"name":"live","project":{project}}`}, {"PATCH", "/api/environments/{env}/", `{"description":"d"}`}},
-	vault.UpdateVariable:      {{"PUT", "/api/variables/{key}/", `{"key":"KEY","environment":{env}}`}, {"PATCH", "/api/variables/{key}/", `{"value":"s3cr3t"}`}},
-	vault.DeleteOrganization:  {{"DELETE", "/api/organizations/{org}/", ""}},
-	vault.DeleteProject:       {{"DELETE", "/api/projects/{project}/", ""}},
-	vault.DeleteEnvironment:   {{"DELETE", "/api/environments/{env}/", ""}},
-	vault.DeleteVariable:      {{"DELETE", "/api/variables/{key}/", ""}},
-	vault.Import:              {{"POST", "/api/environments/{env}/import/", `{"data":"KEY=s3cr3t"}`}},
-	vault.Export:              {{"GET", "/api/environments/{env}/export/", ""}, {"GET", "/api/environments/{env}/export/?format=json", ""}, {"GET", "/api/environments/{env}/export/?format=yaml", ""}, {"GET", "/api/environments/{env}/export/?style=shell", ""}},
+	vault.ReadValue: {{"GET", "/api/variables/{key}/", ""}, {"GET", "/api/environments/{env}/variables/", ""}, {"GET", "/api/environments/{env}/variables/?page=1", ""}, {"GET", "/api/variables/?environment={env}", ""},
+		{"GET", "/api/variables/{key}/versions/", ""}, {"GET", "/api/variables/{key}/versions/1/", ""}, {"GET", "/api/environments/{env}/variables/?at=2023-11-14", ""},
+	},
+	vault.CreateProject:      {{"POST", "/api/projects/", `{"name":"made {n}","organization":{org}}`}},
+	vault.CreateEnvironment:  {{"POST", "/api/environments/", `{"name":"made-{n}","project":{project}}`}},
+	vault.CreateVariable:     {{"POST", "/api/variables/", `{"key":"MADE_{n}","value":"x","environment":{env}}`}},
+	vault.UpdateOrganization: {{"PUT", "/api/organizations/{org}/", `{"name":"Org {n}"}`}, {"PATCH", "/api/organizations/{org}/", `{"description":"d"}`}},
+	vault.UpdateProject:      {{"PUT", "/api/projects/{project}/", `{"name":"Web","organization":{org}}`}, {"PATCH", "/api/projects/{project}/", `{"description":"d"}`}},
+	vault.UpdateEnvironment:  {{"PUT", "/api/environments/{env}/", `{"name":"live","project":{project}}`}, {"PATCH", "/api/environments/{env}/", `{"description":"d"}`}},
+	vault.UpdateVariable:     {{"PUT", "/api/variables/{key}/", `{"key":"KEY","environment":{env}}`}, {"PATCH", "/api/variables/{key}/", `{"value":"s3cr3t"}`}},
+	vault.DeleteOrganization: {{"DELETE", "/api/organizations/{org}/", ""}},
+	vault.DeleteProject:      {{"DELETE", "/api/projects/{project}/", ""}},
+	vault.DeleteEnvironment:  {{"DELETE", "/api/environments/{env}/", ""}},
+	vault.DeleteVariable:     {{"DELETE", "/api/variables/{key}/", ""}},
+	vault.Import:             {{"POST", "/api/environments/{env}/import/", `{"data":"KEY=s3cr3t"}`}},
+	vault.Export:             {{"GET", "/api/environments/{env}/export/", ""}, {"GET", "/api/environments/{env}/export/?format=json", ""}, {"GET", "/api/environments/{env}/export/?format=yaml", ""}, {"GET", "/api/environments/{env}/export/?style=shell", ""}},
+	vault.RollBack: {
+		{"POST", "/api/variables/{key}/rollback/", `{"version":1}`}, {"POST", "/api/environments/{env}/rollback/", `{"at":"2023-11-14"}`},
+		{"POST", "/api/environments/{env}/rollback/", `{"at":"2023-11-14","dry_run":true}`},
+	},
 	vault.ListMembers:         {{"GET", "/api/organizations/{org}/members/", ""}},
 	vault.InviteMember:        {{"POST", "/api/organizations/{org}/invite_member/", `{"email":"new{n}@example.com"}`}},
 	vault.ChangeRole:          {{"PATCH", "/api/organizations/{org}/update_member_role/", `{"user_id":{other},"role":"editor"}`}},
@@ -132,6 +141,7 @@ func (c *company) things() *strings.Replacer {
 	project := c.project(admin, org, "Web")
 	env := c.environment(admin, project, "live")
 	key := c.variable(admin, env, "KEY", "s3cr3t")
+	c.send(admin, "PATCH", at("variables", key), `{"value":"another s3cr3t"}`)
 	hook := c.webhook(admin, org, "https://example.com/hook", "*")
 	c.send(admin, "POST", at("webhooks", hook, "test"), "")
 	return strings.NewReplacer("{org}", fmt.Sprint(org), "{project}", fmt.Sprint(project), "{env}", fmt.Sprint(env), "{key}", fmt.Sprint(key),
@@ -204,7 +214,7 @@ func (c *company) inCell(action vault.Action, cell, who string, d deed, a respon
 	switch cell {
 	case "yes":
 		want := map[string]int{"GET": 200, "PUT": 200, "PATCH": 200, "POST": 201, "DELETE": 204}[d.method]
-		if action == vault.Import || action == vault.RemoveMember {
+		if action == vault.Import || action == vault.RollBack || action == vault.RemoveMember {
 			want = 200
 		}
 		if action == vault.ManageWebhooks && d.method == "POST" && d.path != "/api/webhooks/" {

@@ -1,6 +1,7 @@
 package keynest
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -71,7 +72,19 @@ type route struct {
 
 // newRoutes returns the whole API.
 func newRoutes() map[place]*route {
-	routes := map[place]*route{
+	routes := map[place]*route{}
+	for _, part := range []map[place]*route{accountRoutes(), organizationRoutes(), variableRoutes(), otherRoutes()} {
+		maps.Copy(routes, part)
+	}
+	for _, to := range routes {
+		to.allowed = []string{to.allow()}
+	}
+	return routes
+}
+
+// accountRoutes are what needs no token, and what is about the caller's account.
+func accountRoutes() map[place]*route {
+	return map[place]*route{
 		atHealth:   {work: work{http.MethodGet: (*request).health}, exempt: true},
 		atRoot:     {work: work{http.MethodGet: (*request).root}, exempt: true},
 		atOpenAPI:  {work: work{http.MethodGet: (*request).openAPI}, exempt: true},
@@ -80,7 +93,12 @@ func newRoutes() map[place]*route {
 		atLogout:   {work: work{http.MethodPost: (*request).logout}, private: true},
 		atProfile:  {work: work{http.MethodGet: (*request).profile, http.MethodPatch: (*request).updateProfile}, private: true},
 		atPassword: {work: work{http.MethodPost: (*request).changePassword}, private: true, entry: true},
+	}
+}
 
+// organizationRoutes are organizations, projects and environments.
+func organizationRoutes() map[place]*route {
+	return map[place]*route{
 		atOrganizations: {work: work{http.MethodGet: (*request).listOrganizations, http.MethodPost: (*request).createOrganization}},
 		atOrganization: {work: work{
 			http.MethodGet: (*request).organization, http.MethodPut: (*request).updateOrganization,
@@ -103,6 +121,12 @@ func newRoutes() map[place]*route {
 			http.MethodGet: (*request).environment, http.MethodPut: (*request).updateEnvironment,
 			http.MethodPatch: (*request).updateEnvironment, http.MethodDelete: (*request).deleteEnvironment,
 		}, heavy: true},
+	}
+}
+
+// variableRoutes are variables, those of an environment together and each by itself.
+func variableRoutes() map[place]*route {
+	return map[place]*route{
 		atEnvironmentVariables: {work: work{http.MethodGet: (*request).environmentVariables}},
 		atExport:               {work: work{http.MethodGet: (*request).export}},
 		atImport:               {work: work{http.MethodPost: (*request).importVariables}, heavy: true},
@@ -119,7 +143,12 @@ func newRoutes() map[place]*route {
 		atVersions: {work: work{http.MethodGet: (*request).listVersions}},
 		atVersion:  {work: work{http.MethodGet: (*request).version}},
 		atRollback: {work: work{http.MethodPost: (*request).rollBackVariable}},
+	}
+}
 
+// otherRoutes are service tokens, webhooks and the audit log.
+func otherRoutes() map[place]*route {
+	return map[place]*route{
 		atServiceTokens: {work: work{http.MethodGet: (*request).listServiceTokens, http.MethodPost: (*request).createServiceToken}, private: true},
 		atServiceToken: {work: work{
 			http.MethodGet: (*request).serviceToken, http.MethodPatch: (*request).renameServiceToken,
@@ -138,10 +167,6 @@ func newRoutes() map[place]*route {
 		atAuditLogs:   {work: work{http.MethodGet: (*request).auditLogs}},
 		atAuditExport: {work: work{http.MethodGet: (*request).auditExport}},
 	}
-	for _, to := range routes {
-		to.allowed = []string{to.allow()}
-	}
-	return routes
 }
 
 // allow lists the methods for the Allow header.

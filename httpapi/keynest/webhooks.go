@@ -71,7 +71,10 @@ func showDelivery(d vault.Delivery) delivery {
 func (q *request) hookFields(whole bool) vault.WebhookFields {
 	f := &q.fields
 	w := vault.WebhookFields{Whole: whole, URL: f.text("url"), Secret: f.text("secret"), Organization: f.id("organization")}
-	if f.has("events") {
+	switch v, ok := f.values["events"]; {
+	case ok && v == nil:
+		f.bad.Add("events", textNull)
+	case ok:
 		events := f.texts("events")
 		w.Events = &events
 	}

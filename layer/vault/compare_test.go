@@ -118,9 +118,7 @@ func TestCompareBrokenValues(t *testing.T) {
 
 func TestTooManyValuesAreNotShown(t *testing.T) {
 	w := newWeb(t)
-	for i := range maxCompared/MaxValue + 1 {
-		w.set(w.prod, fmt.Sprint("K", i), strings.Repeat("x", MaxValue))
-	}
+	w.fill(w.prod, maxCompared/MaxValue+1, strings.Repeat("x", MaxValue))
 	_, err := w.compare(w.ada, w.prod, w.common, true)
 	wantKind(t, err, errs.TooLarge)
 	if d, err := w.compare(w.ada, w.prod, w.common, false); err != nil || len(d.Removed) != maxCompared/MaxValue+1 {

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
@@ -41,6 +40,32 @@ func (w *web) holds(environment uint64, want map[string]string) {
 			w.t.Errorf("environment %d counts %d variables, want %d", environment, e.Variables, len(want))
 		}
 		return err
+	})
+}
+
+// fill gives an environment n variables K0, K1 and so on.
+func (w *web) fill(environment uint64, n int, value string) {
+	w.t.Helper()
+	pairs := make([]pair, n)
+	for i := range pairs {
+		pairs[i] = pair{fmt.Sprint("K", i), value}
+	}
+	w.give(environment, pairs)
+}
+
+// give gives an environment variables, in one commit.
+func (w *web) give(environment uint64, pairs []pair) {
+	w.t.Helper()
+	w.must(w.ada, func(s *Session) error {
+		at, err := s.environment(environment, Import)
+		if err != nil {
+			return err
+		}
+		plan, err := s.planWriting(at, pairs)
+		if err != nil {
+			return err
+		}
+		return s.write(plan, changeImported)
 	})
 }
 
@@ -306,17 +331,9 @@ func TestCopyOrders(t *testing.T) {
 func TestTooMuchIsNotCopiedAtOnce(t *testing.T) {
 	t.Run("variables", func(t *testing.T) {
 		w := newWeb(t)
-		var text strings.Builder
-		for i := range MaxCopied {
-			fmt.Fprintf(&text, "K%d=x\n", i)
-		}
-		content, err := ReadImport(FormatEnv, text.String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.must(w.ada, func(s *Session) error { _, err := s.Import(w.common, content, true); return err })
+		w.fill(w.common, MaxCopied, "x")
 		w.set(w.common, "MORE", "x")
-		_, err = w.copy(w.ada, CopyOrder{To: &w.prod})
+		_, err := w.copy(w.ada, CopyOrder{To: &w.prod})
 		wantKind(t, err, errs.TooLarge)
 		w.holds(w.prod, map[string]string{})
 		w.set(w.prod, "MORE", "x") // what is there already costs nothing
@@ -330,18 +347,26 @@ func TestTooMuchIsNotCopiedAtOnce(t *testing.T) {
 		})
 		wantKind(t, err, errs.TooLarge)
 	})
-	t.Run("bytes", func(t *testing.T) {
-		w := newWeb(t)
-		big := strings.Repeat("x", MaxValue)
-		for i := range maxWritten/MaxValue/2 + 1 {
-			w.set(w.common, fmt.Sprint("K", i), big)
-			w.set(w.prod, fmt.Sprint("K", i), strings.Repeat("y", MaxValue))
+	t.Run("bytes", func(t *testing.T) { // new values and old ones, which are kept
+		const n = maxWritten / MaxValue / 2
+		big := pair{"K", strings.Repeat("x", MaxValue)}
+		old := &variableRow{Value: []byte(big.value)}
+		var few, many, replacing writing
+		for range n {
+			few.items = append(few.items, item{pair: big}, item{pair: big, row: old, same: true})
+			many.items = append(many.items, item{pair: big}, item{pair: big})
+			replacing.items = append(replacing.items, item{pair: big, row: old})
 		}
-		_, err := w.promote(w.ada, CopyOrder{To: &w.prod}) // the old values are kept
-		wantKind(t, err, errs.TooLarge)
-		if _, err = w.promote(w.ada, CopyOrder{To: &w.prod, Keys: []string{"K1", "K2"}}); err != nil {
+		gone := make([]held, n)
+		for i := range gone {
+			gone[i] = held{"K", old}
+		}
+		if err := few.fits(nil); err != nil {
 			t.Error(err)
 		}
+		wantKind(t, many.fits(nil), errs.TooLarge)
+		wantKind(t, replacing.fits(nil), errs.TooLarge)
+		wantKind(t, few.fits(gone), errs.TooLarge)
 	})
 }
 
@@ -370,119 +395,4 @@ func TestBrokenValuesAreNotCopied(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	w.holds(w.prod, map[string]string{"SAME": "s", "DIFFERENT": "new ${SAME}", "ONLY": "o", "EXTRA": "e"})
-}
-
-// What changes between what a copy reads and its commit is seen: it is as if
-// the copy had come after that.
-func TestCopiesBesideOtherChanges(t *testing.T) {
-	update := func(w *web, environment uint64, key, value string) {
-		w.must(w.ada, func(s *Session) error {
-			content, err := ReadImport(FormatJSON, fmt.Sprintf(`{%q:%q}`, key, value))
-			if err == nil {
-				_, err = s.Import(environment, content, true)
-			}
-			return err
-		})
-	}
-	for _, tt := range []struct {
-		name      string
-		order     CopyOrder
-		meanwhile func(w *web, eve uint64)
-		err       errs.Kind // of the copy, if it is to fail
-		want      map[string]string
-	}{
-		{
-			"a value of the source", CopyOrder{Overwrite: true}, func(w *web, _ uint64) { update(w, w.common, "ONLY", "changed") }, 0,
-			map[string]string{"SAME": "s", "DIFFERENT": "new ${SAME}", "ONLY": "changed", "EXTRA": "e"},
-		},
-		{
-			"a new key of the source", CopyOrder{Overwrite: true}, func(w *web, _ uint64) { update(w, w.common, "FRESH", "f") }, 0,
-			map[string]string{"SAME": "s", "DIFFERENT": "new ${SAME}", "ONLY": "o", "FRESH": "f", "EXTRA": "e"},
-		},
-		{
-			"a value of the target", CopyOrder{Keys: []string{"SAME"}, Overwrite: true}, func(w *web, _ uint64) { update(w, w.prod, "SAME", "other") }, 0,
-			map[string]string{"SAME": "s", "DIFFERENT": "old", "EXTRA": "e"},
-		},
-		{
-			"a conflict that comes up", CopyOrder{Keys: []string{"ONLY"}}, func(w *web, _ uint64) { update(w, w.prod, "ONLY", "theirs") }, errs.Exists,
-			map[string]string{"SAME": "s", "DIFFERENT": "old", "ONLY": "theirs", "EXTRA": "e"},
-		},
-		{
-			"the right in both", CopyOrder{Overwrite: true}, func(w *web, eve uint64) {
-				w.must(w.ada, func(s *Session) error { _, _, err := s.ChangeRole(w.org, fmt.Sprint(eve), "viewer"); return err })
-			}, errs.Forbidden,
-			map[string]string{"SAME": "s", "DIFFERENT": "old", "EXTRA": "e"},
-		},
-		{
-			"membership", CopyOrder{Overwrite: true}, func(w *web, eve uint64) {
-				w.must(w.ada, func(s *Session) error { _, err := s.RemoveMember(w.org, fmt.Sprint(eve)); return err })
-			}, errs.NotFound,
-			map[string]string{"SAME": "s", "DIFFERENT": "old", "EXTRA": "e"},
-		},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newPair(t)
-			eve := w.member(w.ada, w.org, Editor, "eve")
-			tt.order.To = &w.prod
-			runs := 0
-			err := w.as(eve, func(s *Session) error {
-				_, err := s.Copy(w.common, tt.order)
-				if runs++; runs == 1 {
-					tt.meanwhile(w, eve)
-				}
-				return err
-			})
-			if runs != 2 {
-				t.Errorf("%d runs", runs)
-			}
-			if tt.err != 0 {
-				wantKind(t, err, tt.err)
-			} else if err != nil {
-				t.Error(err)
-			}
-			w.holds(w.prod, tt.want)
-		})
-	}
-}
-
-// A promotion with removal makes both the same, whatever they were, and a
-// comparison says so before and after.
-func TestPromotionsMakeTheSame(t *testing.T) {
-	w := newWeb(t)
-	contents := rapid.MapOfN(rapid.SampledFrom([]string{"A", "B", "C", "D", "E", "F"}), rapid.SampledFrom([]string{"", "1", "2"}), 0, 6)
-	n := 0
-	rapid.Check(t, func(t *rapid.T) {
-		n++
-		from, to := w.environment(w.ada, w.project, fmt.Sprint("from", n)), w.environment(w.ada, w.project, fmt.Sprint("to", n))
-		source, target := contents.Draw(t, "source"), contents.Draw(t, "target")
-		for k, v := range source {
-			w.variable(w.ada, from, k, v)
-		}
-		for k, v := range target {
-			w.variable(w.ada, to, k, v)
-		}
-		var before, after *Difference
-		var done *Copied
-		compare := func(d **Difference) {
-			w.must(w.ada, func(s *Session) (err error) { *d, err = s.Compare(to, from, false); return err })
-		}
-		compare(&before)
-		w.must(w.ada, func(s *Session) (err error) {
-			done, err = s.Promote(from, CopyOrder{To: &to, RemoveMissing: true})
-			return err
-		})
-		compare(&after)
-		got, _ := w.contents(to)
-		if diff := cmp.Diff(source, got); diff != "" {
-			t.Errorf("(-source +target):\n%s", diff)
-		}
-		for what, pair := range map[string][2]any{
-			"created": {keysOf(before.Added), done.Created}, "deleted": {keysOf(before.Removed), done.Deleted}, "updated": {keysOf(before.Changed), done.Updated},
-			"unchanged": {before.Unchanged, done.Unchanged}, "the same then": {len(source), after.Unchanged},
-		} {
-			if diff := cmp.Diff(pair[0], pair[1]); diff != "" {
-				t.Errorf("%s (-compared +done):\n%s", what, diff)
-			}
-		}
-	})
 }

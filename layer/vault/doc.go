@@ -23,6 +23,12 @@
 // entries of an organization are a hash chain, which only grows, so all its
 // changes exclude each other: a Recorder takes those of a node in turns.
 //
+// # Webhooks
+//
+// Those of an organization are told of a change in the transaction that makes it,
+// through kv/outbox, and never of a value. Store.Hooks makes what waits for them
+// messages, and keeps the log of what became of each.
+//
 // Everything is a function over a transaction (kv.Tx); nothing in one draws
 // randomness, looks at a clock or hashes a password.
 package vault

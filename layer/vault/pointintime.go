@@ -45,8 +45,12 @@ func (m Moment) when(now int64) (int64, error) {
 	return 0, FieldErrors{"at": {"This time is in the future."}}
 }
 
-// maxPast bounds the past versions that one look at an environment goes over.
-const maxPast = 200_000
+// What one look at an environment goes over at most: past versions, and their
+// bytes.
+const (
+	maxPast      = 200_000
+	maxPastBytes = 256 << 20
+)
 
 // fate is what became of a variable since a moment.
 type fate struct {
@@ -99,15 +103,16 @@ func (f *fates) present(h held) error {
 // past goes over the past versions, of each variable the newest first.
 func (f *fates) past() error {
 	lo, hi := tuple.Span(byID(pastByte, f.at.environmentID))
-	left := maxPast
+	left, size := maxPast, 0
 	var seen *fate // of the variable whose versions these are
 	var id uint64
 	for rec, err := range f.s.tx.ScanBack(lo, hi) {
 		if err != nil {
 			return err
 		}
-		if left--; left < 0 {
-			return errs.E(errs.TooLarge, "the environment has more than %d past versions: look at its variables one by one", maxPast)
+		left, size = left-1, size+len(rec.Value)
+		if left < 0 || size > maxPastBytes {
+			return errs.E(errs.TooLarge, "the environment has more than %d past versions or %d MiB of them: look at its variables one by one", maxPast, maxPastBytes>>20)
 		}
 		old, err := decodePast(rec.Value)
 		if err != nil {

@@ -82,6 +82,7 @@ func TestNoSecretOfKeyNestReachesADisk(t *testing.T) {
 
 	ada := x.account()
 	x.variables(ada)
+	x.webhooks(ada)
 	x.refusals(ada)
 	x.otherAPIs()
 	places := []string{"raft", "state, opened"}
@@ -192,6 +193,27 @@ func (x *secrets) variables(a *account) {
 		a.t.Errorf("%d variables after the move to another organization", n)
 	}
 	x.in("the audit log", []byte(a.want(x.servers[0], 200, "GET", "/api/audit-logs/export/?format=jsonl", nil).text))
+}
+
+// webhooks makes webhooks with secrets in their URLs, which are tried in vain.
+func (x *secrets) webhooks(a *account) {
+	a.t.Helper()
+	organization, _ := a.environment(x.servers[0], "hooked")
+	url := "https://hooks.invalid/" + x.draw("path of a webhook") + "?key=" + x.draw("query of a webhook")
+	made := a.want(x.servers[1], 201, "POST", "/api/webhooks/", fields{"url": url, "events": []string{"*"}, "organization": organization})
+	x.add("secret of a webhook", made.string("secret"))
+	hook := "/api/webhooks/" + made.string("id") + "/"
+	a.want(x.servers[2], 200, "PATCH", hook, fields{"secret": x.draw("own secret of a webhook")})
+	a.want(x.servers[0], 202, "POST", hook+"test/", nil)
+	var log answer
+	x.servers[0].waitFor("a try to be logged", 20*time.Second, func() error {
+		if log = a.want(x.servers[0], 200, "GET", hook+"deliveries/1/", nil); log.number("attempts") == 0 {
+			return fmt.Errorf("%s", log.text)
+		}
+		return nil
+	})
+	x.in("the log of a webhook", []byte(log.text))
+	x.in("the audit log, with webhooks", []byte(a.want(x.servers[0], 200, "GET", "/api/audit-logs/export/?format=jsonl", nil).text))
 }
 
 // refusals sends secrets in requests that have some fault.

@@ -134,18 +134,72 @@ func (d *desk) listing() map[string]string {
 	return all
 }
 
-// untouched fails the test for each file and folder that is not as it was.
-func (d *desk) untouched(before map[string]string) {
+// touched returns what is not as it was in an earlier listing.
+func (d *desk) touched(before map[string]string) (paths []string) {
 	d.t.Helper()
 	after := d.listing()
 	for path, is := range after {
 		if was, ok := before[path]; !ok || was != is {
-			d.t.Errorf("%s was written", path)
+			paths = append(paths, path)
 		}
 	}
 	for path := range before {
 		if _, ok := after[path]; !ok {
-			d.t.Errorf("%s is gone", path)
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// untouched fails the test for each file and folder that is not as it was.
+func (d *desk) untouched(before map[string]string) {
+	d.t.Helper()
+	for _, path := range d.touched(before) {
+		d.t.Errorf("%s was touched", path)
+	}
+}
+
+func TestADeskTellsWhatCameAndWent(t *testing.T) {
+	d := newDesk(t)
+	file, folder := d.file("file", "text"), filepath.Join(d.root, "tmp")
+	past := time.Now().Add(-time.Hour)
+	for what, c := range map[string]struct {
+		do   func() error
+		want []string
+	}{
+		"nothing": {func() error { return nil }, nil},
+		"a read":  {func() error { _, err := os.ReadFile(file); return err }, nil},
+		"a file for a moment": {func() error {
+			p := filepath.Join(folder, "x")
+			return errors.Join(os.WriteFile(p, nil, 0o600), os.Remove(p))
+		}, []string{folder}},
+		"another text":             {func() error { return os.WriteFile(file, []byte("next"), 0o600) }, []string{file}},
+		"a mode":                   {func() error { return os.Chmod(file, 0o640) }, []string{file}},
+		"a file that is new":       {func() error { return os.WriteFile(filepath.Join(folder, "new"), nil, 0o600) }, []string{folder, filepath.Join(folder, "new")}},
+		"a file that is gone":      {func() error { return os.Remove(file) }, []string{d.root, file}},
+		"a folder that is emptied": {func() error { return os.RemoveAll(folder) }, []string{d.root, folder}},
+	} {
+		for _, path := range []string{folder, d.root} {
+			if err := os.MkdirAll(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.file("file", "text")
+		for _, path := range []string{file, folder, d.root} {
+			if err := errors.Join(os.Chmod(path, 0o700), os.Chtimes(path, past, past)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := d.listing()
+		if err := c.do(); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.touched(before); !slices.Equal(got, c.want) {
+			t.Errorf("%s touches %q, want %q", what, got, c.want)
+		}
+		if err := os.RemoveAll(folder); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -216,8 +270,7 @@ func TestTheBlocksOfTheDocumentRunAsPrinted(t *testing.T) {
 		if _, err := exec.LookPath("node"); err != nil {
 			t.Skip("this machine has no node")
 		}
-		// The keys of an environment are unique: this block makes its variable in the
-		// environment of a cluster's first user, too, so the one that is there goes first.
+		// Both blocks make the same variable, so that of the other goes first.
 		page := ada.want(servers[0], 200, "GET", "/api/variables/?key=NEW_SECRET", nil)
 		if all, _ := page.object["results"].([]any); len(all) == 1 {
 			made, _ := all[0].(map[string]any)
@@ -300,5 +353,3 @@ func documentedLines(t *testing.T, d *desk, a *account, servers []*server, varia
 		t.Errorf("%q is not shown", line)
 	}
 }
-
-var _ = time.Second

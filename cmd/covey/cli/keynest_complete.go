@@ -50,14 +50,16 @@ func (a *app) complete(cmd *cobra.Command, v *nestVerb, of names, word string) (
 	if a.fill(cmd.Flags()) != nil { // nothing runs before a completion
 		return nil, only
 	}
-	v.conn.timeout = min(v.conn.timeout, completionTime)
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+	defer cancel()
+	cmd.SetContext(ctx)
 	s, err := v.open(a)
 	if err != nil {
 		return nil, only
 	}
 	defer s.client.Close()
 	var found []string
-	for name, err := range of(cmd.Context(), s) {
+	for name, err := range of(ctx, s) {
 		if err != nil || len(found) == maxCompletions {
 			break
 		}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"github.com/coveydb/covey/cmd/covey/nest"
 )
 
@@ -372,7 +374,7 @@ func TestRunGoesOnWithACopyWhenNoServerAnswers(t *testing.T) {
 	if info, serr := os.Stat(file); err != nil || serr != nil || info.Mode().Perm() != 0o600 || bytes.Contains(text, []byte("hunter2")) {
 		t.Errorf("%v, %v, %q", info, err, text)
 	}
-	n.environ = []string{nest.EnvBaseURL + "=http://127.0.0.1:1"}
+	n.environ = []string{nest.EnvBaseURL + "=http://127.0.0.1:1", "COVEY_TIMEOUT=300ms"}
 	n.fails(exitUnavailable, "cannot reach 127.0.0.1:1", "run", "--env", "1", "--", "sh")
 	n.fails(exitUnavailable, "no such file", "run", "--env", "1", "--fallback", file+"2", "--", "sh")
 	n.fails(exitUnavailable, `a copy of environment 1 ("Web/production")`, "run", "--env", "2", "--fallback", file, "--", "sh")
@@ -437,7 +439,7 @@ func TestNamesAreCompletedFromTheServer(t *testing.T) {
 		{"Web/production\nWeb/staging\n", []string{"promote", "1", ""}},
 		{"", []string{"promote", "1", "2", ""}},
 		{"admin\neditor\nviewer\n", []string{"members", "invite", "--role", ""}},
-		{"", []string{"run", "--base-url", "http://127.0.0.1:1", "--env", ""}},
+		{"", []string{"run", "--base-url", "http://127.0.0.1:1", "--timeout", "300ms", "--env", ""}},
 	} {
 		o := n.run(append([]string{"__complete"}, tt.args...)...)
 		got, directive, _ := strings.Cut(o.out, ":")
@@ -494,5 +496,52 @@ func TestSecretsAreAskedForOnATerminal(t *testing.T) {
 	env.Stdin, env.Hush = strings.NewReader("x\n"), nil
 	if code := Main(t.Context(), []string{"keynest", "config", "set-token"}, env); code != exitUsage {
 		t.Errorf("a terminal that shows it: %d", code)
+	}
+}
+
+// The documentation names each verb, and its examples are command lines that can
+// be read.
+func TestTheDocsAreOfThisCommandLine(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/keynest-tools.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, docs, ok := strings.Cut(string(text), "\n## Command line\n")
+	docs, _, _ = strings.Cut(docs, "\n## Go\n")
+	if !ok {
+		t.Fatal("there is no such section")
+	}
+	newRoot := func() *cobra.Command { return (&app{env: Env{Program: programKeyNest}}).newRoot() }
+	for _, cmd := range newRoot().Commands() {
+		if name := cmd.Name(); name != "help" && name != "version" && !regexp.MustCompile("`"+name+"[ `]").MatchString(docs) {
+			t.Errorf("%s is not there", name)
+		}
+		for _, verb := range cmd.Commands() {
+			if cmd.Name() == "user" {
+				break // the operator's are elsewhere
+			}
+			if !regexp.MustCompile("[` ]" + verb.Name() + "[` ]").MatchString(docs) {
+				t.Errorf("%s %s is not there", cmd.Name(), verb.Name())
+			}
+		}
+	}
+	lines := 0
+	for _, line := range regexp.MustCompile(`(?m)(?:^|\| )keynest (.*)$`).FindAllStringSubmatch(docs, -1) {
+		words, _, _ := strings.Cut(line[1], "#")
+		words, _, _ = strings.Cut(words, " >")
+		cmd, rest, err := newRoot().Find(strings.Fields(words))
+		if err == nil {
+			err = cmd.ParseFlags(rest)
+		}
+		if err == nil {
+			err = cmd.Args(cmd, cmd.Flags().Args())
+		}
+		if err != nil || !cmd.Runnable() || cmd.HasSubCommands() {
+			t.Errorf("keynest %s: %v", line[1], err)
+		}
+		lines++
+	}
+	if lines < 8 {
+		t.Errorf("%d lines", lines)
 	}
 }

@@ -35,7 +35,7 @@ func TestNamesBecomeIds(t *testing.T) {
 		"/api/organizations/": `{"results":[{"id":1,"name":"Acme","user_role":"admin"},{"id":2,"name":"Other","user_role":"viewer"}]}`,
 		"/api/projects/": `{"results":[{"id":3,"name":"Web","organization_name":"Acme"},{"id":4,"name":"web","organization_name":"Acme"},
 			{"id":5,"name":"Twice","organization_name":"Acme"},{"id":6,"name":"Twice","organization_name":"Other"},{"id":7,"name":"Mobile App","organization_name":"Acme"}]}`,
-		"/api/environments/":            `{"results":[{"id":8,"name":"production","project_name":"Web"},{"id":9,"name":"staging","project_name":"Web"},
+		"/api/environments/": `{"results":[{"id":8,"name":"production","project_name":"Web"},{"id":9,"name":"staging","project_name":"Web"},
 			{"id":14,"name":"live","project_name":"Secret"}]}`,
 		"/api/variables/":               `{"results":[{"id":10,"key":"API_KEY_OLD"},{"id":11,"key":"API_KEY"}]}`,
 		"/api/organizations/1/members/": `{"members":[{"id":12,"email":"ann@a.example","username":"ann"},{"id":13,"email":"bob@a.example","username":"bob"}]}`,

@@ -1,5 +1,5 @@
-// A node without a quorum: writes are refused, not lost, and stale reads work.
-// Run by test/sdk.
+// A follower without a leader: writes are refused, not lost, and stale reads
+// work. Run by test/sdk.
 import assert from 'node:assert/strict';
 import { KeyNest, Unavailable } from '@keynest/sdk';
 

@@ -110,7 +110,8 @@ class Transport {
     let unknown = false;
     for (let round = 0; ; round++) {
       const first = this.#preferred;
-      let failed = null;
+      let told = null;
+      let last = null;
       for (let i = 0; i < this.#endpoints.length; i++) {
         const at = (first + i) % this.#endpoints.length;
         const answer = await this.#once(this.#endpoints[at], message, clock);
@@ -119,16 +120,16 @@ class Transport {
           return answer;
         }
         unknown = unknown || answer.outcomeUnknown;
-        failed = preferred(failed, answer);
+        told = worthTelling(told, answer, message);
+        last = answer;
         if (!elsewhere(answer, message) || clock.over) {
           break;
         }
       }
-      const wait = pause(round, failed.retryAfter);
-      if (!again(failed, message) || round >= this.maxRetries || !(await clock.sleep(wait))) {
+      if (!again(last, message) || round >= this.maxRetries || !(await clock.sleep(pause(round, told.retryAfter)))) {
         clock.rethrow();
-        failed.outcomeUnknown = unknown && inDoubt(failed);
-        throw failed;
+        told.outcomeUnknown = unknown && inDoubt(told);
+        throw told;
       }
     }
   }
@@ -248,9 +249,9 @@ function again(error, message) {
   return message.repeatable || !error.outcomeUnknown;
 }
 
-/** Of the errors of a round the one worth telling: an answer tells more than a broken connection. */
-function preferred(before, error) {
-  return before instanceof APIError && before.status === 503 && !(error instanceof APIError) ? before : error;
+/** Of the errors of a round the one worth telling: one that ends the call, else an answer rather than a broken connection. */
+function worthTelling(before, error, message) {
+  return before instanceof APIError && !(error instanceof APIError) && again(error, message) ? before : error;
 }
 
 /** Whether an error leaves open what became of an earlier try. */

@@ -2,9 +2,14 @@
 
 const test = require('node:test');
 const assert = require('node:assert/strict');
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const https = require('node:https');
+const os = require('node:os');
+const path = require('node:path');
 const { inspect } = require('node:util');
 const { fake, nobody } = require('../testkit/fake.js');
-const { KeyNest } = require('../index.js');
+const { KeyNest, ConnectionError } = require('../index.js');
 
 const secret = 'svc_5eC4e75eC4e75eC4e75eC4e7';
 
@@ -69,6 +74,29 @@ test('wrong configuration is told at once', () => {
   for (const bad of [{ token: 'a b' }, { token: 'a\r\nX: y' }, { token: '' }, { token: 5 }, { timeout: 0 }, { timeout: '1' }, { maxRetries: -1 }, { timeout: NaN }]) {
     assert.throws(() => new KeyNest({ baseUrl: 'http://x', ...bad }), TypeError, JSON.stringify(bad));
   }
+});
+
+test('a private certificate authority is believed only when it is given', async (t) => {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'keynest-'));
+  t.after(() => fs.rmSync(dir, { recursive: true }));
+  const [key, cert] = [path.join(dir, 'key.pem'), path.join(dir, 'cert.pem')];
+  const made = spawnSync('openssl', [
+    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=x',
+    '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert,
+  ]);
+  if (made.error || made.status !== 0) {
+    t.skip('this machine has no openssl that makes certificates');
+    return;
+  }
+  const server = https.createServer({ key: fs.readFileSync(key), cert: fs.readFileSync(cert) }, (req, res) => res.end('{"token":"fresh"}'));
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const baseUrl = `https://127.0.0.1:${server.address().port}`;
+  await assert.rejects(new KeyNest({ baseUrl, maxRetries: 0 }).health(), (e) => e instanceof ConnectionError && /certificate/.test(e.message));
+  const c = new KeyNest({ baseUrl, tls: { ca: fs.readFileSync(cert) }, maxRetries: 0 });
+  await c.auth.register({ username: 'ada' });
+  assert.deepEqual(await c.health(), { token: 'fresh' });
+  c.close();
 });
 
 test('nothing that is printed shows a secret', async (t) => {

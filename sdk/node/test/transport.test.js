@@ -90,6 +90,14 @@ test('registering is sent again only if it was certainly not done', async (t) =>
   assert.equal(keys(s)[0], undefined, 'it takes no key');
 });
 
+test('registering ends with the endpoint that may have done it', async (t) => {
+  const first = await fake(t, busy);
+  const second = await fake(t, 'break');
+  const c = client(t, [first.url, second.url, first.url]);
+  await assert.rejects(c.auth.register({ username: 'ada' }), (e) => e instanceof ConnectionError && e.outcomeUnknown);
+  assert.deepEqual([first.requests.length, second.requests.length], [1, 1]);
+});
+
 test('logging in is sent again, and gives the client its token', async (t) => {
   const s = await fake(t, 'break', { body: { token: 'fresh' } }, {});
   const c = client(t, s.url);
