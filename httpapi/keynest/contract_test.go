@@ -34,7 +34,7 @@ type section struct {
 // contract is the whole contract in its order, but for what is no matter of the
 // wire or not served by this package.
 func contract() []section {
-	return slices.Concat(addressing(), authentication(), endpoints(), bodies(), errorTexts(), exports(), imports(), auditLog(), webhooks(), versioning(), serviceTokens(), required(), comparing())
+	return slices.Concat(addressing(), authentication(), endpoints(), bodies(), errorTexts(), exports(), imports(), auditLog(), webhooks(), versioning(), serviceTokens(), comparing(), required())
 }
 
 // walk is a world with a cast, in which the contract is gone through.

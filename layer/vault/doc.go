@@ -17,6 +17,14 @@
 // access tokens are wrapped by the cluster's keyring. Log, state, snapshots and backups
 // hold ciphertext only.
 //
+// # Versions
+//
+// Each change of a variable's value or key is a version of it. The last ones
+// are kept as they were, sealed for the key that they had; those of a deleted
+// variable for KeepDeleted. They are found by the variable's id, so that no
+// change of key touches them, and they tell what an environment was at a time.
+// Nothing of them is read where only present values are asked for.
+//
 // # Audit
 //
 // What is to be recorded is recorded in the transaction that does it. The

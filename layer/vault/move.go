@@ -95,7 +95,11 @@ func (w *sealingAnew) environment(id uint64) error {
 		if err := row.decode(rec.Value); err != nil {
 			return nil, err
 		}
-		err = w.row(e, k, &row)
+		plain, err := w.s.openValue(w.m.fromRow, e, k, row.Value)
+		if err != nil {
+			return nil, err
+		}
+		row.Value, err = w.seal(e, k, plain)
 		return row.encode(), err
 	})
 	if err != nil {
@@ -106,7 +110,17 @@ func (w *sealingAnew) environment(id uint64) error {
 		if err != nil {
 			return nil, err
 		}
-		err = w.row(e, p.key, p.row)
+		if p.row.Change == changeDeleted {
+			return p.encode(), nil
+		}
+		plain, err := w.s.openValue(w.m.fromRow, e, p.key, p.row.Value)
+		if errs.Is(err, errs.Internal) { // damaged long ago, it must not hold up the rest
+			return p.encode(), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		p.row.Value, err = w.seal(e, p.key, plain)
 		return p.encode(), err
 	})
 }
@@ -131,18 +145,10 @@ func (w *sealingAnew) scan(prefix []byte, anew func(kv.Record) ([]byte, error)) 
 	return nil
 }
 
-// row seals the value of a row for where it goes. A deletion has none.
-func (w *sealingAnew) row(e *environmentRow, k string, row *variableRow) error {
-	if row.Change == changeDeleted {
-		return nil
-	}
-	plain, err := w.s.openValue(w.m.fromRow, e, k, row.Value)
-	if err != nil {
-		return err
-	}
-	row.Value, err = w.s.sealValue(w.m.targetRow, e, k, plain)
-	clear(plain)
-	return err
+// seal seals a value for where it goes, and forgets it.
+func (w *sealingAnew) seal(e *environmentRow, k string, plain []byte) ([]byte, error) {
+	defer clear(plain)
+	return w.s.sealValue(w.m.targetRow, e, k, plain)
 }
 
 // ttlOf is for how long a record is still kept, 0 for ever.

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -298,6 +299,74 @@ func TestVersionsMoveWithTheirProject(t *testing.T) {
 	r.Advance(KeepDeleted/2 + time.Second)
 	values, _ = r.thenAs(r.admin, v.Created)
 	want(t, "when the deleted one is forgotten", map[string]string{"KEY": "one"}, values)
+}
+
+// A version that does not open is shown as such, is not gone back to, and holds
+// up nothing.
+func TestVersionThatDoesNotOpen(t *testing.T) {
+	r := newRig(t)
+	v := r.mustCreate("KEY", "one")
+	r.set(r.admin, v.ID, "two")
+	start := r.now()
+	_, err := r.DB.Update(t.Context(), func(tx *kv.Tx) error {
+		k := pastKey(r.env, v.ID, 1)
+		rec, _, err := tx.Get(k)
+		if err != nil {
+			return err
+		}
+		old, err := decodePast(rec.Value)
+		if err != nil {
+			return err
+		}
+		old.row.Value[len(old.row.Value)-1]++
+		tx.Set(k, old.encode(), 0)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.set(r.admin, v.ID, "three")
+	lines := []string{"3 updated KEY=three", "2 updated KEY=two", "1 created KEY=[DECRYPTION_ERROR]"}
+	want(t, "history", lines, r.history(r.editor, v.ID))
+	for _, back := range []func(*Session) error{
+		func(s *Session) error { _, err := s.RollBackVariable(v.ID, 1); return err },
+		func(s *Session) error {
+			_, err := s.RollBackEnvironment(r.env, Rollback{At: Moment{unix: v.Created}})
+			return err
+		},
+	} {
+		if err := r.as(r.editor, back); !errors.As(err, new(Undecryptable)) {
+			t.Errorf("back to it: %v", err)
+		}
+	}
+	second := r.world.organization(r.admin, "Second")
+	r.must(r.admin, func(s *Session) error {
+		_, err := s.UpdateProject(1, ProjectFields{Organization: &second})
+		return err
+	})
+	want(t, "history after a move", lines, r.history(r.admin, v.ID))
+	values, _ := r.thenAs(r.admin, start)
+	want(t, "values", map[string]string{"KEY": "two"}, values)
+}
+
+func TestVersionsOfServiceTokensHaveTheirNames(t *testing.T) {
+	r := newRig(t)
+	v := r.mustCreate("KEY", "one")
+	_, text := r.issue(r.admin, ofProject(1))
+	err := r.by(text, "", func(s *Session) error {
+		_, err := s.UpdateVariable(v.ID, VariableFields{Value: ptr("two")})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.must(r.editor, func(s *Session) error {
+		got, err := s.Version(v.ID, 2)
+		if got.Author != 0 || !strings.HasPrefix(got.AuthorName, "service token ") {
+			t.Errorf("the author is %d, %q", got.Author, got.AuthorName)
+		}
+		return err
+	})
 }
 
 func TestDeletedEnvironmentsLeaveNoVersions(t *testing.T) {

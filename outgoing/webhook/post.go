@@ -181,11 +181,19 @@ func (p *Poster) drain(answer *http.Response, cancel func()) {
 }
 
 // reason is what a transport's error says, in one short line and without the
-// URL.
+// URL, and without what it tells of our own network: the resolver, and the
+// address that was dialled from.
 func reason(err error, u *url.URL) string {
 	var named *url.Error
 	if errors.As(err, &named) {
 		err = named.Err
+	}
+	var lookup *net.DNSError
+	var call *net.OpError
+	if errors.As(err, &lookup) {
+		err = &net.DNSError{Err: lookup.Err, Name: lookup.Name}
+	} else if errors.As(err, &call) {
+		err = &net.OpError{Op: call.Op, Net: call.Net, Addr: call.Addr, Err: call.Err}
 	}
 	text := strings.Join(strings.Fields(strings.ToValidUTF8(err.Error(), "?")), " ")
 	for _, part := range []string{u.String(), u.RequestURI(), u.RawQuery, u.EscapedPath(), u.Path} {

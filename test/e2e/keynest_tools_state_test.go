@@ -59,6 +59,20 @@ func (x *pair) withoutLeader(do func()) {
 	leader.waitReady(20 * time.Second)
 }
 
+// nextSecond waits until the next second has begun, and returns it as the API
+// takes times.
+func (x *pair) nextSecond() string {
+	x.t.Helper()
+	next := time.Now().UTC().Truncate(time.Second).Add(time.Second)
+	x.servers[0].waitFor("past "+next.String(), 20*time.Second, func() error {
+		if time.Now().Before(next) {
+			return fmt.Errorf("it is not %v yet", next)
+		}
+		return nil
+	})
+	return next.Format(time.RFC3339)
+}
+
 // A variable and an environment go back to what they were while the node that led
 // is down, and all nodes tell the same of it.
 func TestWhatWasComesBackWithoutTheLeader(t *testing.T) {
@@ -88,9 +102,8 @@ func TestWhatWasComesBackWithoutTheLeader(t *testing.T) {
 		t.Errorf("the versions of A are %q, want %q", told, want)
 	}
 
-	time.Sleep(time.Second) // times are told in whole seconds
-	then := time.Now().UTC().Format(time.RFC3339)
-	time.Sleep(time.Second)
+	then := x.nextSecond() // times are in whole seconds
+	x.nextSecond()
 	x.set("staging", "A", "four")
 	x.set("staging", "NEW", "made since")
 	x.want("", "keynest", "vars", "delete", "GONE", "--env", "web/staging", "--yes")

@@ -30,70 +30,58 @@ func (a *account) from(s *server, address, path string) (code int, text string) 
 	return code, text
 }
 
+// office is a cluster with an environment of secrets, and one that is for others.
+type office struct {
+	servers            []*server
+	follower           *server
+	ada                *account
+	environment, other int
+	variable, foreign  int
+}
+
+// at is a path of the API below the environment.
+func (x *office) at(path string) string {
+	return fmt.Sprintf("/api/environments/%d/%s", x.environment, path)
+}
+
+// one is a path of the API below the environment's variable.
+func (x *office) one(path string) string { return fmt.Sprintf("/api/variables/%d/%s", x.variable, path) }
+
+func newOffice(t *testing.T, extra ...string) *office {
+	t.Helper()
+	x := &office{servers: newKeyNestCluster(t, 3, extra...)}
+	x.follower = followerOf(t, x.servers)
+	x.ada = register(t, x.follower, "ada")
+	_, x.environment = x.ada.environment(x.follower, "acme")
+	_, x.other = x.ada.environment(x.follower, "other")
+	for id, of := range map[*int]int{&x.variable: x.environment, &x.foreign: x.other} {
+		*id = x.ada.want(x.follower, 201, "POST", "/api/variables/", fields{"key": "A", "value": "one", "environment": of}).number("id")
+	}
+	return x
+}
+
 // A service token may do through a follower what it is for, from where it is for,
 // until it expires; the log of all nodes tells who did what and what was refused.
 func TestAServiceTokenIsGoodForItsScopeThroughAFollower(t *testing.T) {
 	t.Parallel()
-	servers := newKeyNestCluster(t, 3, "--trusted-proxies", "127.0.0.1/32")
-	s := followerOf(t, servers)
-	ada := register(t, s, "ada")
-	_, environment := ada.environment(s, "acme")
-	_, other := ada.environment(s, "other")
-	at := fmt.Sprintf("/api/environments/%d/", environment)
-	variable := ada.want(s, 201, "POST", "/api/variables/", fields{"key": "A", "value": "one", "environment": environment}).number("id")
-	one := fmt.Sprintf("/api/variables/%d/", variable)
-	foreign := ada.want(s, 201, "POST", "/api/variables/", fields{"key": "A", "environment": other}).number("id")
-
-	reader, _ := ada.service(s, fields{"name": "reader", "environment": environment})
-	project := ada.want(s, 200, "GET", at, nil).number("project")
-	writer, writerID := ada.service(s, fields{"name": "writer", "project": project, "read_only": false})
-	office, officeID := ada.service(s, fields{"name": "office", "environment": environment, "allowed_networks": []string{"10.1.0.0/16", "2001:db8::/32"}})
+	x := newOffice(t, "--trusted-proxies", "127.0.0.1/32")
+	s := x.follower
+	reader, _ := x.ada.service(s, fields{"name": "reader", "environment": x.environment})
+	project := x.ada.want(s, 200, "GET", x.at(""), nil).number("project")
+	writer, writerID := x.ada.service(s, fields{"name": "writer", "project": project, "read_only": false})
+	near, nearID := x.ada.service(s, fields{"name": "near", "environment": x.environment, "allowed_networks": []string{"10.1.0.0/16", "2001:db8::/32"}})
 	expires := time.Now().Add(3 * time.Second).UTC().Truncate(time.Second)
-	brief, briefID := ada.service(s, fields{"name": "brief", "environment": environment, "expires_at": expires.Format(time.RFC3339)})
-	brief.want(s, 200, "GET", at+"export/", nil)
+	brief, briefID := x.ada.service(s, fields{"name": "brief", "environment": x.environment, "expires_at": expires.Format(time.RFC3339)})
+	brief.want(s, 200, "GET", x.at("export/"), nil)
 
-	t.Run("one that reads", func(t *testing.T) {
-		if got := reader.exported(s, environment); got["A"] != "one" {
-			t.Errorf("it exports %q", got)
-		}
-		if got := reader.want(s, 200, "GET", one, nil).string("decrypted_value"); got != "one" {
-			t.Errorf("it reads %q", got)
-		}
-		if n := reader.want(s, 200, "GET", "/api/environments/", nil).number("count"); n != 1 {
-			t.Errorf("it sees %d environments", n)
-		}
-		for _, call := range []struct {
-			method, path string
-			body         fields
-		}{
-			{"POST", "/api/variables/", fields{"key": "B", "environment": environment}},
-			{"PATCH", one, fields{"value": "two"}}, {"DELETE", one, nil}, {"POST", at + "import/", fields{"data": "A=two"}},
-			{"POST", one + "rollback/", fields{"version": 1}}, {"POST", "/api/service-tokens/", fields{"name": "mine", "environment": environment}},
-			{"GET", "/api/audit-logs/", nil}, {"POST", "/api/organizations/", fields{"name": "mine"}},
-		} {
-			reader.want(s, 403, call.method, call.path, call.body)
-		}
-		reader.want(s, 404, "GET", fmt.Sprintf("/api/environments/%d/export/", other), nil)
-		reader.want(s, 404, "GET", fmt.Sprintf("/api/variables/%d/", foreign), nil)
-	})
-	t.Run("one that writes", func(t *testing.T) {
-		made := writer.want(s, 201, "POST", "/api/variables/", fields{"key": "MADE", "value": "by it", "environment": environment}).number("id")
-		writer.want(s, 200, "PATCH", one, fields{"value": "two"})
-		writer.want(s, 200, "POST", one+"rollback/", fields{"version": 1})
-		writer.want(s, 200, "POST", at+"import/", fields{"data": "IMPORTED=too"})
-		writer.want(s, 204, "DELETE", fmt.Sprintf("/api/variables/%d/", made), nil)
-		if got, want := ada.exported(servers[2], environment), map[string]string{"A": "one", "IMPORTED": "too"}; !maps.Equal(got, want) {
-			t.Errorf("it leaves %q", got)
-		}
-		writer.want(s, 404, "PATCH", fmt.Sprintf("/api/variables/%d/", foreign), fields{"value": "two"})
-		writer.want(s, 403, "DELETE", at, nil)
-	})
+	t.Run("one that reads", func(t *testing.T) { x.reads(t, reader) })
+	t.Run("one that writes", func(t *testing.T) { x.writes(t, writer) })
 	t.Run("one of an address", func(t *testing.T) {
 		for address, want := range map[string]int{
 			"10.1.2.3": 200, "10.2.0.1": 403, "127.0.0.1": 403, "2001:db8::7": 200, "2001:db9::7": 403,
-			"10.1.2.3, 8.8.8.8": 403, // which is what the trusted proxy saw
+			"10.1.2.3, 8.8.8.8": 403, // the last is what the trusted proxy saw
 		} {
-			if code, text := office.from(s, address, one); code != want || strings.Contains(text, `"one"`) != (want == 200) {
+			if code, text := near.from(s, address, x.one("")); code != want || strings.Contains(text, `"one"`) != (want == 200) {
 				t.Errorf("from %s: %d %s, want %d", address, code, text, want)
 			}
 		}
@@ -105,29 +93,83 @@ func TestAServiceTokenIsGoodForItsScopeThroughAFollower(t *testing.T) {
 			}
 			return nil
 		})
-		for _, s := range servers {
-			if r := brief.want(s, 401, "GET", at+"export/", nil); r.string("error") != "Token has expired." {
+		for _, s := range x.servers {
+			if r := brief.want(s, 401, "GET", x.at("export/"), nil); r.string("error") != "Token has expired." {
 				t.Errorf("through %s: %s", s.id, r.text)
 			}
 		}
 	})
 	t.Run("what the log tells", func(t *testing.T) {
-		for _, s := range servers {
-			for _, action := range []string{
-				"variable_created", "variable_updated", "variable_rolled_back", "variable_deleted", "environment_imported",
-			} {
-				all := ada.entries(s, fmt.Sprint(action, "&service_token=", writerID))
-				if len(all) != 1 || all[0].User != "service token writer" || all[0].ServiceToken != writerID {
-					t.Errorf("through %s %s was done by %+v", s.id, action, all)
-				}
-			}
-		}
-		wantRefusals(t, ada, servers, map[string]string{"address": fmt.Sprint("service token office ", officeID), "expired": fmt.Sprint("service token brief ", briefID)})
+		x.wroteDown(t, "service token writer", writerID)
+		wantRefusals(t, x.ada, x.servers, map[string]string{"address": fmt.Sprint("service token near ", nearID), "expired": fmt.Sprint("service token brief ", briefID)})
 	})
-	for _, s := range servers {
-		for _, a := range []*account{reader, writer, office, brief} {
+	for _, s := range x.servers {
+		for _, a := range []*account{reader, writer, near, brief} {
 			if strings.Contains(s.log.String(), a.token[4:]) {
 				t.Errorf("the log of %s has a token", s.id)
+			}
+		}
+	}
+}
+
+// reads checks that a token reads the environment and does nothing else.
+func (x *office) reads(t *testing.T, reader *account) {
+	s := x.follower
+	if got := reader.exported(s, x.environment); got["A"] != "one" {
+		t.Errorf("it exports %q", got)
+	}
+	if got := reader.want(s, 200, "GET", x.one(""), nil).string("decrypted_value"); got != "one" {
+		t.Errorf("it reads %q", got)
+	}
+	if n := reader.want(s, 200, "GET", "/api/environments/", nil).number("count"); n != 1 {
+		t.Errorf("it sees %d environments", n)
+	}
+	for _, call := range []struct {
+		method, path string
+		body         fields
+	}{
+		{"POST", "/api/variables/", fields{"key": "B", "environment": x.environment}},
+		{"PATCH", x.one(""), fields{"value": "two"}}, {"DELETE", x.one(""), nil}, {"POST", x.at("import/"), fields{"data": "A=two"}},
+		{"POST", x.one("rollback/"), fields{"version": 1}}, {"POST", "/api/service-tokens/", fields{"name": "mine", "environment": x.environment}},
+		{"GET", "/api/audit-logs/", nil}, {"POST", "/api/organizations/", fields{"name": "mine"}},
+	} {
+		reader.want(s, 403, call.method, call.path, call.body)
+	}
+	reader.want(s, 404, "GET", fmt.Sprintf("/api/environments/%d/export/", x.other), nil)
+	reader.want(s, 404, "GET", fmt.Sprintf("/api/variables/%d/", x.foreign), nil)
+}
+
+// writes checks that a token changes variables of the environment and nothing
+// else.
+func (x *office) writes(t *testing.T, writer *account) {
+	s := x.follower
+	made := writer.want(s, 201, "POST", "/api/variables/", fields{"key": "MADE", "value": "by it", "environment": x.environment}).number("id")
+	writer.want(s, 200, "PATCH", x.one(""), fields{"value": "two"})
+	writer.want(s, 200, "POST", x.one("rollback/"), fields{"version": 1})
+	writer.want(s, 200, "POST", x.at("import/"), fields{"data": "IMPORTED=too"})
+	writer.want(s, 204, "DELETE", fmt.Sprintf("/api/variables/%d/", made), nil)
+	for _, s := range x.servers {
+		if got, want := x.ada.exported(s, x.environment), map[string]string{"A": "one", "IMPORTED": "too"}; !maps.Equal(got, want) {
+			t.Errorf("through %s it leaves %q", s.id, got)
+		}
+	}
+	project := x.ada.want(s, 200, "GET", x.at(""), nil).number("project")
+	next := x.ada.want(s, 201, "POST", "/api/environments/", fields{"name": "next", "project": project}).number("id")
+	writer.want(s, 200, "POST", x.at("copy/"), fields{"to": next})
+	writer.want(s, 200, "POST", x.at("promote/"), fields{"to": next})
+	writer.want(s, 200, "GET", x.at(fmt.Sprintf("diff/?with=%d", next)), nil)
+	writer.want(s, 400, "POST", x.at("promote/"), fields{"to": x.other})
+	writer.want(s, 404, "PATCH", fmt.Sprintf("/api/variables/%d/", x.foreign), fields{"value": "two"})
+	writer.want(s, 403, "DELETE", x.at(""), nil)
+}
+
+// wroteDown checks that all nodes tell who did what writes has done.
+func (x *office) wroteDown(t *testing.T, name string, id int) {
+	for _, s := range x.servers {
+		for _, action := range []string{"variable_created", "variable_updated", "variable_rolled_back", "variable_deleted", "environment_imported"} {
+			all := x.ada.entries(s, fmt.Sprint(action, "&service_token=", id))
+			if len(all) != 1 || all[0].User != name || all[0].ServiceToken != id {
+				t.Errorf("through %s %s was done by %+v", s.id, action, all)
 			}
 		}
 	}
@@ -173,11 +215,8 @@ func wantRefusals(t *testing.T, a *account, servers []*server, want map[string]s
 // that was down meanwhile too, and by the tools.
 func TestARevokedServiceTokenIsRefusedByAllNodesAtOnce(t *testing.T) {
 	t.Parallel()
-	servers := newKeyNestCluster(t, 3)
-	ada := register(t, servers[0], "ada")
-	_, environment := ada.environment(servers[0], "acme")
-	ada.want(servers[0], 201, "POST", "/api/variables/", fields{"key": "A", "value": "one", "environment": environment})
-	path := fmt.Sprintf("/api/environments/%d/export/", environment)
+	x := newOffice(t)
+	servers, ada, environment, path := x.servers, x.ada, x.environment, x.at("export/")
 	refused := func(s *server, who *account) {
 		t.Helper()
 		if r := who.want(s, 401, "GET", path, nil); r.string("error") != "Invalid token." {
@@ -222,15 +261,24 @@ func TestARevokedServiceTokenIsRefusedByAllNodesAtOnce(t *testing.T) {
 	for _, s := range servers {
 		refused(s, who)
 	}
-	names := map[string]bool{}
-	servers[0].waitFor("told of the refusals", 10*time.Second, func() error {
-		for _, e := range ada.entries(servers[0], "service_token_refused") {
+	wantRevoked(t, ada, servers[0], "service token round 0", "service token last")
+}
+
+// wantRevoked waits until the log tells that tokens were used after they had been
+// revoked.
+func wantRevoked(t *testing.T, a *account, s *server, want ...string) {
+	t.Helper()
+	s.waitFor("told of the refusals", 10*time.Second, func() error {
+		var told []string
+		for _, e := range a.entries(s, "service_token_refused") {
 			if e.Details.Reason == "revoked" {
-				names[e.User] = true
+				told = append(told, e.User)
 			}
 		}
-		if !names["service token last"] || !names["service token round 0"] {
-			return fmt.Errorf("told of %q", slices.Sorted(maps.Keys(names)))
+		for _, name := range want {
+			if !slices.Contains(told, name) {
+				return fmt.Errorf("nothing of %s: %q", name, told)
+			}
 		}
 		return nil
 	})

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,7 +15,10 @@ import (
 	"github.com/coveydb/covey/test/cluster"
 )
 
-const nodeFolder = "../../sdk/node"
+const (
+	nodeFolder = "../../sdk/node"
+	nodeLimit  = 5 * time.Minute // of one program, which should take seconds
+)
 
 // nodeJS finds Node.js of a version that the SDK supports, or skips.
 func nodeJS(t *testing.T) string {
@@ -31,7 +35,9 @@ func nodeJS(t *testing.T) string {
 // The tests that need no server.
 func TestTheNodeSDKByItself(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command(nodeJS(t), "--test")
+	ctx, cancel := context.WithTimeout(t.Context(), nodeLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, nodeJS(t), "--test")
 	cmd.Dir = nodeFolder
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -78,7 +84,9 @@ func (p nodeProgram) run(t *testing.T, name, text string, variables ...string) s
 	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(p.node, name)
+	ctx, cancel := context.WithTimeout(t.Context(), nodeLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.node, name)
 	cmd.Dir = p.dir
 	cmd.Env = append(p.variables[:len(p.variables):len(p.variables)], variables...)
 	var stdout, stderr bytes.Buffer
