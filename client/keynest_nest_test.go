@@ -88,9 +88,9 @@ func TestCallsOfAUserAreThoseOfTheAPI(t *testing.T) {
 		{"environments", func(n *Nest) error { return drained(n.Environments(ctx, 3, "staging")) },
 			nestCalled{"GET", "/environments/?environment_type=staging&page=1&page_size=100&project=3", u, ""}},
 		{"environment", func(n *Nest) error { _, err := n.Environment(ctx, 4); return err }, nestCalled{"GET", "/environments/4/", u, ""}},
-		{"new environment", func(n *Nest) error { _, err := n.CreateEnvironment(ctx, 3, "", NestText{Name: &name}); return err },
+		{"new environment", func(n *Nest) error { _, err := n.CreateEnvironment(ctx, 3, NestEnvironmentFields{NestText: NestText{Name: &name}}); return err },
 			nestCalled{"POST", "/environments/", u, `{"name":"N","project":3}`}},
-		{"change environment", func(n *Nest) error { _, err := n.UpdateEnvironment(ctx, 4, "testing", NestText{}); return err },
+		{"change environment", func(n *Nest) error { _, err := n.UpdateEnvironment(ctx, 4, NestEnvironmentFields{Type: "testing"}); return err },
 			nestCalled{"PATCH", "/environments/4/", u, `{"environment_type":"testing"}`}},
 		{"delete environment", func(n *Nest) error { return n.DeleteEnvironment(ctx, 4) }, nestCalled{"DELETE", "/environments/4/", u, ""}},
 		{"export", func(n *Nest) error {

@@ -76,6 +76,7 @@ type NestEnvironment struct {
 	Updated     time.Time `json:"updated_at"`
 	CreatedBy   string    `json:"created_by_name"`
 	Variables   int       `json:"variable_count"`
+	Versions    int       `json:"max_versions"` // of each variable that are kept
 }
 
 // Environments returns the environments that the token's holder sees: of one
@@ -92,24 +93,27 @@ func (n *Nest) Environment(ctx context.Context, id uint64) (e NestEnvironment, e
 	return e, err
 }
 
-// CreateEnvironment makes one in a project; kind "" is development.
-func (n *Nest) CreateEnvironment(ctx context.Context, project uint64, kind string, t NestText) (e NestEnvironment, err error) {
+// NestEnvironmentFields is what to give an environment; what is zero a new one
+// gets from the server, and a change leaves as it is.
+type NestEnvironmentFields struct {
+	NestText
+	Type     string `json:"environment_type,omitempty"`
+	Versions int    `json:"max_versions,omitempty"` // of each variable to keep
+}
+
+// CreateEnvironment makes one in a project.
+func (n *Nest) CreateEnvironment(ctx context.Context, project uint64, f NestEnvironmentFields) (e NestEnvironment, err error) {
 	body := struct {
-		NestText
+		NestEnvironmentFields
 		Project uint64 `json:"project"`
-		Type    string `json:"environment_type,omitempty"`
-	}{t, project, kind}
+	}{f, project}
 	err = n.do(ctx, nestCall{op: "create an environment", method: http.MethodPost, path: "/environments/", body: body}, &e)
 	return e, err
 }
 
-// UpdateEnvironment changes one; kind "" leaves the type as it is.
-func (n *Nest) UpdateEnvironment(ctx context.Context, id uint64, kind string, t NestText) (e NestEnvironment, err error) {
-	body := struct {
-		NestText
-		Type string `json:"environment_type,omitempty"`
-	}{t, kind}
-	err = n.do(ctx, nestCall{op: fmt.Sprintf("change environment %d", id), method: http.MethodPatch, path: nestPath("environments", id), body: body}, &e)
+// UpdateEnvironment changes one.
+func (n *Nest) UpdateEnvironment(ctx context.Context, id uint64, f NestEnvironmentFields) (e NestEnvironment, err error) {
+	err = n.do(ctx, nestCall{op: fmt.Sprintf("change environment %d", id), method: http.MethodPatch, path: nestPath("environments", id), body: f}, &e)
 	return e, err
 }
 

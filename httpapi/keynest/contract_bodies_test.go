@@ -96,15 +96,18 @@ func bodies() []section {
 		{rule: "filter environment_type (spec)", as: "sam", call: "GET /api/environments/?environment_type=development", code: 200, want: pageOfOne(`"*"`)},
 		{rule: "a bad type is 400 (ours)", as: "ada", call: "GET /api/environments/?environment_type=x", code: 400, want: fieldFailure("environment_type", `"x" is not a valid choice.`)},
 		{rule: "name is stored lower-cased, type is development by default (real)", as: "ada", call: "POST /api/environments/", body: `{"name":"QA_1-x","project":{odd}}`, code: 201, keep: "qa",
-			want: `{"id":"*","name":"qa_1-x","project":{odd},"project_name":"A b-c_d.1","environment_type":"development","description":null,"created_at":"*","updated_at":"*","created_by_name":"Ada Lovelace","variable_count":0}`},
+			want: `{"id":"*","name":"qa_1-x","project":{odd},"project_name":"A b-c_d.1","environment_type":"development","description":null,"created_at":"*","updated_at":"*","created_by_name":"Ada Lovelace","variable_count":0,"max_versions":10}`},
 		{rule: "name is unique per project (real, ours)", as: "ada", call: "POST /api/environments/", body: `{"name":"qa_1-X","project":{odd}}`, code: 409, want: taken("name", "An environment with this name already exists in this project.")},
 		{rule: "another project may have the same (real)", as: "ada", call: "POST /api/environments/", body: `{"name":"qa_1-x","project":{twin},"environment_type":"staging"}`, code: 201, keep: "qa two", want: `"*"`},
 		{rule: "name is unique per project when it changes (real, ours)", as: "ada", call: "POST /api/environments/", body: `{"name":"other","project":{odd}}`, code: 201, keep: "other", want: `"*"`},
+		{rule: "max_versions of variables (ours)", as: "ada", call: "PATCH /api/environments/{other}/", body: `{"max_versions":"25"}`, code: 200,
+			want: `{"id":{other},"name":"other","project":{odd},"project_name":"*","environment_type":"*","description":null,"created_at":"*","updated_at":"*","created_by_name":"*","variable_count":0,"max_versions":25}`},
+		{rule: "and not more of them than 100 (ours)", as: "ada", call: "PATCH /api/environments/{other}/", body: `{"max_versions":101}`, code: 400, want: fieldFailure("max_versions", "Ensure this value is from 1 to 100.")},
 		{rule: "and it is refused then (real, ours)", as: "ada", call: "PATCH /api/environments/{other}/", body: `{"name":"QA_1-X"}`, code: 409, want: taken("name", "An environment with this name already exists in this project.")},
 	}}
 	for _, kind := range []string{"development", "staging", "production", "testing"} {
 		environments.lines = append(environments.lines, line{rule: "environment_type " + kind + " (spec)", as: "ada", call: "PATCH /api/environments/{qa}/", body: `{"environment_type":"` + kind + `"}`, code: 200,
-			want: `{"id":{qa},"name":"qa_1-x","project":{odd},"project_name":"A b-c_d.1","environment_type":"` + kind + `","description":null,"created_at":"*","updated_at":"*","created_by_name":"Ada Lovelace","variable_count":0}`})
+			want: `{"id":{qa},"name":"qa_1-x","project":{odd},"project_name":"A b-c_d.1","environment_type":"` + kind + `","description":null,"created_at":"*","updated_at":"*","created_by_name":"Ada Lovelace","variable_count":0,"max_versions":10}`})
 	}
 
 	const made = `{"id":"*","key":"%s","decrypted_value":%s,"environment":{qa},"environment_name":"qa_1-x","created_at":"*","updated_at":"*","created_by_name":"Ada Lovelace","version":"*"}`

@@ -13,7 +13,7 @@ func endpoints() []section {
 	const (
 		newOrganization = `{"id":"*","name":"Made","description":"by hand","created_at":"` + started + `","updated_at":"` + started + `","member_count":1,"project_count":0,"user_role":"admin"}`
 		newProject      = `{"id":"*","name":"Made","description":null,"organization":{acme},"organization_name":"Acme Corp","created_at":"` + started + `","updated_at":"` + started + `","created_by_name":"Ada Lovelace","environment_count":0}`
-		newEnvironment  = `{"id":"*","name":"made","project":{web},"project_name":"Web Application","environment_type":"development","description":null,"created_at":"` + started + `","updated_at":"` + started + `","created_by_name":"Ada Lovelace","variable_count":0}`
+		newEnvironment  = `{"id":"*","name":"made","project":{web},"project_name":"Web Application","environment_type":"development","description":null,"created_at":"` + started + `","updated_at":"` + started + `","created_by_name":"Ada Lovelace","variable_count":0,"max_versions":10}`
 		newVariable     = `{"id":"*","key":"MADE","decrypted_value":"by hand","environment":{production},"environment_name":"production","created_at":"` + started + `","updated_at":"` + started + `","created_by_name":"Ada Lovelace","version":"*"}`
 	)
 	s := section{title: "3 Endpoints", lines: []line{
@@ -41,7 +41,7 @@ func endpoints() []section {
 		{rule: "PATCH /api/projects/{id}/ 200 (spec)", as: "eve", call: "PATCH /api/projects/{made project}/", body: `{"description":"5"}`, code: 200, want: strings.Replace(newProject, `"description":null`, `"description":"5"`, 1)},
 		{rule: "DELETE /api/projects/{id}/ 204 without a body (spec)", as: "ada", call: "DELETE /api/projects/{made project}/", code: 204},
 		{rule: "GET /api/projects/{id}/environments/ 200 (spec)", as: "sam", call: "GET /api/projects/{foreign}/environments/", code: 200,
-			want: pageOfOne(`{"id":{lab},"name":"lab","project":{foreign},"project_name":"Foreign","environment_type":"development","description":null,"created_at":"*","updated_at":"*","created_by_name":"","variable_count":1}`)},
+			want: pageOfOne(`{"id":{lab},"name":"lab","project":{foreign},"project_name":"Foreign","environment_type":"development","description":null,"created_at":"*","updated_at":"*","created_by_name":"","variable_count":1,"max_versions":10}`)},
 
 		{rule: "GET /api/environments/ 200 (spec)", as: "vic", call: "GET /api/environments/?environment_type=production", code: 200, want: pageOfOne(productionShown)},
 		{rule: "POST /api/environments/ 201 (spec)", as: "ada", call: "POST /api/environments/", body: `{"name":"Made","project":{web}}`, code: 201, want: newEnvironment, keep: "made environment"},

@@ -88,7 +88,7 @@ const (
 	webShown = `{"id":{web},"name":"Web Application","description":null,"organization":{acme},"organization_name":"Acme Corp",
 		"created_at":"` + started + `","updated_at":"*","created_by_name":"Ada Lovelace","environment_count":"*"}`
 	productionShown = `{"id":{production},"name":"production","project":{web},"project_name":"Web Application","environment_type":"production",
-		"description":"what customers see","created_at":"` + started + `","updated_at":"*","created_by_name":"Ada Lovelace","variable_count":"*"}`
+		"description":"what customers see","created_at":"` + started + `","updated_at":"*","created_by_name":"Ada Lovelace","variable_count":"*","max_versions":10}`
 	keyShown = `{"id":{key},"key":"API_KEY","decrypted_value":"sk_live_abcd1234567890","environment":{production},"environment_name":"production",
 		"created_at":"` + started + `","updated_at":"*","created_by_name":"Ada Lovelace","version":"*"}`
 	keyHidden = `{"id":{key},"key":"API_KEY","decrypted_value":"[HIDDEN]","environment":{production},"environment_name":"production",

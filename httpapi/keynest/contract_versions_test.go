@@ -151,7 +151,7 @@ func environmentTakenBack(k *walk) {
 		line{as: "ada", call: "GET /api/variables/{kept}/", code: 200, want: keptShown(4, "KEPT", "one")},
 		line{as: "ada", call: "GET /api/variables/{later}/", code: 404, want: isNotFound},
 		line{as: "ada", call: "GET /api/environments/{past}/", code: 200,
-			want: `{"id":{past},"name":"past","project":{web},"project_name":"*","environment_type":"development","description":null,"created_at":"*","updated_at":"*","created_by_name":"*","variable_count":1}`},
+			want: `{"id":{past},"name":"past","project":{web},"project_name":"*","environment_type":"development","description":null,"created_at":"*","updated_at":"*","created_by_name":"*","variable_count":1,"max_versions":10}`},
 		line{as: "ada", call: "GET /api/variables/{kept}/versions/3/", code: 200,
 			want: `{"id":{kept},"version":3,"key":"RENAMED","decrypted_value":null,"created_at":"*","created_by":{eve},"created_by_name":"","change":"deleted","is_current":false}`},
 		line{as: "ada", call: "GET /api/audit-logs/?action=environment_rolled_back", code: 200,

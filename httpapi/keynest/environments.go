@@ -18,12 +18,14 @@ type environment struct {
 	Updated     string  `json:"updated_at"`
 	CreatorName string  `json:"created_by_name"`
 	Variables   int     `json:"variable_count"`
+	Versions    uint64  `json:"max_versions"`
 }
 
 func showEnvironment(e vault.Environment) environment {
 	return environment{
 		ID: e.ID, Name: e.Name, Project: e.Project, ProjectName: e.ProjectName, Type: e.Type, Description: e.Description,
 		Created: stamp(e.Created), Updated: stamp(e.Updated), CreatorName: e.CreatorName, Variables: e.Variables,
+		Versions: e.Versions,
 	}
 }
 
@@ -56,7 +58,7 @@ func (q *request) environmentFields(whole bool) vault.EnvironmentFields {
 	f := &q.fields
 	return vault.EnvironmentFields{
 		Whole: whole, Name: f.text("name"), Project: f.id("project"), Type: f.text("environment_type"),
-		Description: f.description("description"),
+		Description: f.description("description"), Versions: f.number("max_versions"),
 	}
 }
 

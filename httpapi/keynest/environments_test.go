@@ -12,7 +12,7 @@ func TestAnEnvironmentFromItsCreationToItsEnd(t *testing.T) {
 	w.project(ann, 1, "Web")
 	shape := func(name, kind, description, updated string) string {
 		return fmt.Sprintf(`{"id":1,"name":%q,"project":1,"project_name":"Web","environment_type":%q,"description":%s,
-			"created_at":%q,"updated_at":%q,"created_by_name":"","variable_count":0}`, name, kind, description, started, updated)
+			"created_at":%q,"updated_at":%q,"created_by_name":"","variable_count":0,"max_versions":10}`, name, kind, description, started, updated)
 	}
 	w.is(201, shape("prod-eu_1", "development", "null", started), w.send(ann, "POST", "/api/environments/", `{"name":" Prod-EU_1 ","project":1}`))
 	w.is(200, shape("prod-eu_1", "development", "null", started), w.get(ann, "/api/environments/1"))

@@ -45,8 +45,10 @@ func FuzzParseTarget(f *testing.F) {
 			}
 			return
 		}
-		written := "api/" + strings.Replace(pattern, idPart, fmt.Sprint(got.id), 1)
-		if good := got.id > 0 && strings.Trim(path, "/") == written; good == got.noID {
+		written := "api/" + strings.NewReplacer(idPart, fmt.Sprint(got.id), numberPart, fmt.Sprint(got.number)).Replace(pattern)
+		sent := strings.Replace(strings.Trim(path, "/"), "api/webhooks/"+hookPrefix, "api/webhooks/", 1)
+		numbered := strings.Contains(pattern, numberPart)
+		if good := got.id > 0 && (got.number > 0) == numbered && sent == written; good == got.noID {
 			t.Errorf("%q is %+v", path, got)
 		}
 	})

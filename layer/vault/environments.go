@@ -1,6 +1,10 @@
 package vault
 
-import "github.com/coveydb/covey/internal/errs"
+import (
+	"fmt"
+
+	"github.com/coveydb/covey/internal/errs"
+)
 
 // Environment is an environment as a member of its organization sees it.
 type Environment struct {
@@ -14,6 +18,7 @@ type Environment struct {
 	Updated     int64
 	CreatorName string // "First Last", "" if the creator has no names
 	Variables   int
+	Versions    uint64 // how many of each variable are kept
 }
 
 // EnvironmentFields is what a request says of an environment. What is nil the
@@ -24,6 +29,7 @@ type EnvironmentFields struct {
 	Project     *uint64
 	Type        *string
 	Description Description
+	Versions    *uint64 // of each variable that are kept, 1 to MaxVersions
 }
 
 func (e EnvironmentFields) apply(f FieldErrors, row *environmentRow) {
@@ -36,6 +42,11 @@ func (e EnvironmentFields) apply(f FieldErrors, row *environmentRow) {
 		checkEnvironmentType(f, row.Type)
 	}
 	e.Description.set(f, &row.Description)
+	if e.Versions != nil {
+		if row.Versions = *e.Versions; row.Versions < 1 || row.Versions > MaxVersions {
+			f.Add("max_versions", fmt.Sprintf("Ensure this value is from 1 to %d.", MaxVersions))
+		}
+	}
 }
 
 // EnvironmentFilter narrows a list of environments down. What is zero does not.
@@ -141,6 +152,7 @@ func (s *Session) showEnvironment(at *place) (Environment, error) {
 	return Environment{
 		ID: at.environmentID, Name: row.Name, Type: row.Type, Description: row.Description, Project: row.Project,
 		ProjectName: at.project.Name, Created: row.Created, Updated: row.Updated, CreatorName: creator, Variables: n,
+		Versions: row.versions(),
 	}, nil
 }
 

@@ -20,6 +20,7 @@ func TestEnvironmentIsCreatedOnceDespiteConflicts(t *testing.T) {
 	})
 	want := Environment{
 		ID: 2, Name: "staging-eu", Type: "staging", Project: o.project, ProjectName: "Web", Created: startSeconds, Updated: startSeconds,
+		Versions: DefaultVersions,
 	}
 	if diff := cmp.Diff(want, got); diff != "" || o.keys(environmentByte) != 2 || o.keys(nameByte) != 2 {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -100,7 +101,7 @@ func TestEnvironmentUpdate(t *testing.T) {
 	}
 	want := Environment{
 		ID: o.environment, Name: "live", Type: "production", Project: o.project, ProjectName: "Web",
-		Created: startSeconds, Updated: startSeconds + 1, Variables: 1,
+		Created: startSeconds, Updated: startSeconds + 1, Variables: 1, Versions: DefaultVersions,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -7,9 +7,20 @@ import (
 	"github.com/coveydb/covey/internal/errs"
 )
 
-// MaxVersions is how many versions of a variable are kept, the present one
-// included.
-const MaxVersions = 10
+// How many versions of a variable are kept, the present one included: an
+// environment may have a number of its own.
+const (
+	DefaultVersions = 10
+	MaxVersions     = 100
+)
+
+// versions is how many versions of each variable the environment keeps.
+func (e *environmentRow) versions() uint64 {
+	if e.Versions == 0 {
+		return DefaultVersions
+	}
+	return e.Versions
+}
 
 // KeepDeleted is for how long the versions of a deleted variable are kept.
 const KeepDeleted = 30 * 24 * time.Hour
@@ -83,7 +94,7 @@ func (s *Session) putVersion(at *place, h *held, next pair, c change) error {
 	row, env := h.row, at.environmentID
 	listed := row.Version > 0 && row.Change != changeDeleted && next.key == h.key
 	if row.Version > 0 {
-		s.keepVersion(env, *h, 0)
+		s.keepVersion(at, *h, 0)
 	}
 	row.Version, row.Updated, row.Author, row.Change, row.Value = row.Version+1, s.now(), s.Author(), c, sealed
 	h.key = next.key
@@ -97,28 +108,34 @@ func (s *Session) putVersion(at *place, h *held, next pair, c change) error {
 
 // keepVersion makes the present version of a variable a past one, for ttl or
 // for ever, and forgets the one that is too many then.
-func (s *Session) keepVersion(environment uint64, h held, ttl time.Duration) {
-	row := h.row
-	s.tx.Set(pastKey(environment, row.ID, row.Version), past(h).encode(), ttl)
-	if row.Version >= MaxVersions {
-		s.tx.Delete(pastKey(environment, row.ID, row.Version+1-MaxVersions))
+func (s *Session) keepVersion(at *place, h held, ttl time.Duration) {
+	row, env := h.row, at.environmentID
+	s.tx.Set(pastKey(env, row.ID, row.Version), past(h).encode(), ttl)
+	switch oldest := at.oldestKept(row.Version + 1); {
+	case oldest == 1:
+	case at.environment.Versions == 0: // the number was never another: one is too many
+		s.tx.Delete(pastKey(env, row.ID, oldest-1))
+	default:
+		s.tx.DeleteSpan(pastKey(env, row.ID, 0), pastKey(env, row.ID, oldest))
 	}
 }
 
 // oldestKept is the oldest version that is kept of a variable whose present one
 // is given.
-func oldestKept(version uint64) uint64 { return version - min(version, MaxVersions) + 1 }
+func (p *place) oldestKept(version uint64) uint64 {
+	return version - min(version, p.environment.versions()) + 1
+}
 
 // dropVariable deletes a variable, but for the count. Its versions are kept for
 // KeepDeleted, the deletion as the last one among them. Telling webhooks is the
 // caller's too.
 func (s *Session) dropVariable(at *place, h held) {
 	row, env := h.row, at.environmentID
-	s.keepVersion(env, h, KeepDeleted)
+	s.keepVersion(at, h, KeepDeleted)
 	gone := *row
 	gone.Version, gone.Updated, gone.Author, gone.Change, gone.Value = row.Version+1, s.now(), s.Author(), changeDeleted, nil
 	s.tx.Set(pastKey(env, row.ID, gone.Version), past{h.key, &gone}.encode(), KeepDeleted)
-	for n := oldestKept(gone.Version); n < row.Version; n++ {
+	for n := at.oldestKept(gone.Version); n < row.Version; n++ {
 		s.tx.Touch(pastKey(env, row.ID, n), KeepDeleted)
 	}
 	s.tx.Delete(byIDText(variableByte, env, h.key))
@@ -130,7 +147,7 @@ func (s *Session) dropVariable(at *place, h held) {
 // keeps its versions for ever. The caller has seen that the key is free.
 func (s *Session) undelete(at *place, gone past, next pair, c change) error {
 	row := *gone.row
-	for n := oldestKept(row.Version); n < row.Version; n++ {
+	for n := at.oldestKept(row.Version); n < row.Version; n++ {
 		s.tx.Touch(pastKey(at.environmentID, row.ID, n), 0)
 	}
 	return s.putVersion(at, &held{gone.key, &row}, next, c)

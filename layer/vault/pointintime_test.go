@@ -81,7 +81,7 @@ func TestWhatIsNotKeptIsUnknown(t *testing.T) {
 	start := r.now()
 	v := r.mustCreate("MANY", "1")
 	r.mustCreate("ONE", "1")
-	for n := 2; n <= MaxVersions+2; n++ {
+	for n := 2; n <= DefaultVersions+2; n++ {
 		r.set(r.editor, v.ID, fmt.Sprint(n))
 	}
 	values, unknown := r.then(start + 1)

@@ -128,7 +128,7 @@ func TestWhatIsUnknownIsLeftAlone(t *testing.T) {
 	r := newRig(t)
 	many, one := r.mustCreate("MANY", "0"), r.mustCreate("ONE", "1")
 	start := r.now()
-	for n := range MaxVersions + 1 {
+	for n := range DefaultVersions + 1 {
 		r.set(r.editor, many.ID, fmt.Sprint("v", n))
 	}
 	r.set(r.editor, one.ID, "2")

@@ -73,7 +73,8 @@ type environmentRow struct {
 	Created     int64   `json:"created"`
 	Updated     int64   `json:"updated"`
 	Creator     uint64  `json:"creator"`
-	UID         []byte  `json:"uid"` // random; values are bound to it
+	UID         []byte  `json:"uid"`                // random; values are bound to it
+	Versions    uint64  `json:"versions,omitempty"` // of each variable that are kept; 0: DefaultVersions, as ever
 }
 
 // variableRow is a variable with its sealed value. It is stored in a form of

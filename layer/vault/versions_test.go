@@ -136,17 +136,17 @@ func TestAChangeOfNothingIsNoVersion(t *testing.T) {
 func TestTheLastVersionsAreKept(t *testing.T) {
 	r := newRig(t)
 	v := r.mustCreate("KEY", "1")
-	for n := 2; n <= MaxVersions+5; n++ {
+	for n := 2; n <= DefaultVersions+5; n++ {
 		r.set(r.editor, v.ID, fmt.Sprint(n))
 	}
 	kept := r.history(r.editor, v.ID)
-	if len(kept) != MaxVersions || kept[0] != "15 updated KEY=15" || kept[MaxVersions-1] != "6 updated KEY=6" || r.keys(pastByte) != MaxVersions-1 {
+	if len(kept) != DefaultVersions || kept[0] != "15 updated KEY=15" || kept[DefaultVersions-1] != "6 updated KEY=6" || r.keys(pastByte) != DefaultVersions-1 {
 		t.Errorf("%d past versions stored, shown are %v", r.keys(pastByte), kept)
 	}
 	wantError(t, r.as(r.editor, func(s *Session) error { _, err := s.Version(v.ID, 5); return err }), errs.NotFound, "Version not found.")
 	r.must(r.editor, func(s *Session) error {
 		page, err := s.Versions(v.ID, Paging{Size: 4, Last: true})
-		if page.Count != MaxVersions || page.Number != 3 || len(page.Items) != 2 || page.Items[1].Number != 6 {
+		if page.Count != DefaultVersions || page.Number != 3 || len(page.Items) != 2 || page.Items[1].Number != 6 {
 			t.Errorf("the last page is %+v", page)
 		}
 		return err

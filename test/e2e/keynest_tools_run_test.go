@@ -26,36 +26,38 @@ type stage struct {
 	ada         *account
 	environment int
 	values      map[string]string
+	drawn       []string // what is secret in the values
 }
 
-func newStage(t *testing.T, env ...string) *stage {
+func newStage(t *testing.T) *stage {
 	t.Helper()
 	s := newKeyNestCluster(t, 1)[0]
-	x := &stage{server: s, ada: register(t, s, "ada"), values: map[string]string{
-		"PLAIN": rand.Text(), "BLANKS": " " + rand.Text() + " \t", "LINES": "-----BEGIN-----\n" + rand.Text() + "\n-----END-----\n",
-		"QUOTES": `'"` + rand.Text() + "`$HOME\\", "EMPTY": "", "lower_case": rand.Text(), "LONG": strings.Repeat(rand.Text(), 2000),
-	}}
+	x := &stage{server: s, ada: register(t, s, "ada")}
+	draw := func() string {
+		x.drawn = append(x.drawn, rand.Text())
+		return x.drawn[len(x.drawn)-1]
+	}
+	x.values = map[string]string{
+		"PLAIN": draw(), "BLANKS": " " + draw() + " \t", "LINES": "-----BEGIN-----\n" + draw() + "\n-----END-----\n",
+		"QUOTES": `'"` + draw() + "`$HOME\\", "EMPTY": "", "lower_case": draw(), "LONG": strings.Repeat(draw(), 2000),
+	}
 	_, x.environment = x.ada.environment(s, "acme")
 	for key, value := range x.values {
-		path, body := "/api/variables/", fields{"key": key, "value": value, "environment": x.environment}
-		if status := 201; key == "lower_case" { // which only an import makes
-			path, body, status = fmt.Sprintf("/api/environments/%d/import/", x.environment), fields{"data": key + "=" + value}, 200
-			x.ada.want(s, status, "POST", path, body)
+		if key == "lower_case" { // which only an import makes
+			x.ada.want(s, 200, "POST", fmt.Sprintf("/api/environments/%d/import/", x.environment), fields{"data": key + "=" + value})
 			continue
 		}
-		x.ada.want(s, 201, "POST", path, body)
+		x.ada.want(s, 201, "POST", "/api/variables/", fields{"key": key, "value": value, "environment": x.environment})
 	}
-	x.desk = newDesk(t, append(env, "KEYNEST_BASE_URL="+urls([]*server{s}))...)
+	x.desk = newDesk(t, "KEYNEST_BASE_URL="+urls([]*server{s}))
 	return x
 }
 
 // hunt looks for the values and the token.
 func (x *stage) hunt() *hunt {
 	h := &hunt{}
-	for key, value := range x.values {
-		if value = strings.TrimSpace(value); value != "" {
-			h.add(key, value[:min(len(value), 40)])
-		}
+	for i, text := range x.drawn {
+		h.add(fmt.Sprint("value ", i), text)
 	}
 	h.add("token", x.ada.token)
 	return h
@@ -92,16 +94,14 @@ func TestACommandGetsItsVariablesAndNoDiskDoes(t *testing.T) {
 		"token of the caller's own":   {env: "KEYNEST_TOKEN=" + x.ada.token},
 		"caller has another variable": {env: "PLAIN=other", args: []string{"--token-file", token}},
 	}
-	own := x.env
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
-			x.desk.t = t
-			defer func() { x.desk.t, x.env = x.t, own }()
-			x.env = append(slices.Clip(own), way.env)
-			before := x.listing()
-			shown := x.want(way.stdin, "covey", x.run(append(way.args, "--", "env")...)...)
-			exact := x.want(way.stdin, "covey", x.run(append(way.args, "--", "env", "-0")...)...)
-			x.untouched(before)
+			d := *x.desk
+			d.t, d.env = t, append(slices.Clip(x.env), way.env)
+			before := d.listing()
+			shown := d.want(way.stdin, "covey", x.run(append(way.args, "--", "env")...)...)
+			exact := d.want(way.stdin, "covey", x.run(append(way.args, "--", "env", "-0")...)...)
+			d.untouched(before)
 			got := map[string]string{}
 			for kv := range strings.SplitSeq(exact, "\x00") {
 				name, value, _ := strings.Cut(kv, "=")
@@ -135,22 +135,11 @@ func TestTheListOfProcessesShowsNoSecret(t *testing.T) {
 	}
 	x := newStage(t)
 	token := x.file("token", x.ada.token+"\n")
-	target, err := url.Parse("http://" + x.server.http)
-	if err != nil {
-		t.Fatal(err)
-	}
 	asked, seen := make(chan struct{}), make(chan struct{})
-	proxy := httputil.NewSingleHostReverseProxy(target)
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked <- struct{}{}
-		<-seen
-		proxy.ServeHTTP(w, r)
-	}))
-	defer front.Close()
-	x.env = []string{"KEYNEST_BASE_URL=" + front.URL}
-
-	h := x.hunt()
-	cmd := x.command("covey", x.run("--token-file", token, "--", "sh", "-c", "echo ready; read line")...)
+	x.env = []string{"KEYNEST_BASE_URL=" + x.held(asked, seen)}
+	h, marker := x.hunt(), rand.Text()
+	h.add("marker", marker) // is in the command line, for the hunt to find
+	cmd := x.command("covey", x.run("--token-file", token, "--", "sh", "-c", "echo ready; read line", marker)...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -165,6 +154,10 @@ func TestTheListOfProcessesShowsNoSecret(t *testing.T) {
 	defer cmd.Process.Kill()
 	await(t, asked)
 	processes(t, h, 0)
+	const place = "marker in cmdline of a process"
+	if !h.found[place] {
+		t.Errorf("no %s", place)
+	}
 	close(seen)
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || line != "ready\n" {
 		t.Fatalf("the command printed %q, %v", line, err)
@@ -181,7 +174,29 @@ func TestTheListOfProcessesShowsNoSecret(t *testing.T) {
 	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 { // so read ends where its input does
 		t.Errorf("the command ended with %v", err)
 	}
+	delete(h.found, place)
 	x.none(h)
+}
+
+// held returns the URL of a proxy that tells of each request, and brings it to the
+// server when it may.
+func (x *stage) held(asked chan<- struct{}, may <-chan struct{}) string {
+	x.t.Helper()
+	target, err := url.Parse("http://" + x.server.http)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case asked <- struct{}{}:
+		case <-may:
+		}
+		<-may
+		proxy.ServeHTTP(w, r)
+	}))
+	x.t.Cleanup(front.Close)
+	return front.URL
 }
 
 // inherited checks that a process has no file open beside its three streams and

@@ -45,7 +45,9 @@ func (x *office) at(path string) string {
 }
 
 // one is a path of the API below the environment's variable.
-func (x *office) one(path string) string { return fmt.Sprintf("/api/variables/%d/%s", x.variable, path) }
+func (x *office) one(path string) string {
+	return fmt.Sprintf("/api/variables/%d/%s", x.variable, path)
+}
 
 func newOffice(t *testing.T, extra ...string) *office {
 	t.Helper()

@@ -97,10 +97,12 @@ func (a *app) newEnvCreate() *cobra.Command {
 	var project projectFlag
 	var kind kindFlag
 	var t textFlags
+	var versions int
 	cmd := &cobra.Command{Use: "create NAME", Short: "Create an environment, and print its id", Args: takes(1, 1)}
 	project.add(a, &v, cmd, " (required)")
 	kind.add(cmd, " (default development)")
 	t.add(cmd.Flags(), false)
+	versionsFlag(cmd, &versions)
 	return v.on(a, cmd, func(cmd *cobra.Command, s *nestSession, args []string) error {
 		in, err := project.id(cmd, s)
 		if err == nil && in == 0 {
@@ -111,7 +113,7 @@ func (a *app) newEnvCreate() *cobra.Command {
 		}
 		text := t.of(cmd.Flags())
 		text.Name = &args[0]
-		e, err := s.CreateEnvironment(cmd.Context(), in, kind.text, text)
+		e, err := s.CreateEnvironment(cmd.Context(), in, client.NestEnvironmentFields{NestText: text, Type: kind.text, Versions: versions})
 		if err != nil {
 			return err
 		}
@@ -123,16 +125,24 @@ func (a *app) newEnvUpdate() *cobra.Command {
 	var v nestVerb
 	var kind kindFlag
 	var t textFlags
-	cmd := &cobra.Command{Use: "update [ENVIRONMENT]", Short: "Change the name, type or description of an environment", Args: takes(0, 1)}
+	var versions int
+	cmd := &cobra.Command{Use: "update [ENVIRONMENT]", Short: "Change the name, type, description or number of versions of an environment", Args: takes(0, 1)}
 	kind.add(cmd, "")
 	t.add(cmd.Flags(), true)
+	versionsFlag(cmd, &versions)
 	return v.envVerb(a, cmd, func(cmd *cobra.Command, s *nestSession, env uint64) error {
-		e, err := s.UpdateEnvironment(cmd.Context(), env, kind.text, t.of(cmd.Flags()))
+		e, err := s.UpdateEnvironment(cmd.Context(), env,
+			client.NestEnvironmentFields{NestText: t.of(cmd.Flags()), Type: kind.text, Versions: versions})
 		if err != nil {
 			return err
 		}
 		return a.changed(e.ID, e.Name, e)
 	})
+}
+
+// versionsFlag adds the flag for how many versions of each variable are kept.
+func versionsFlag(cmd *cobra.Command, versions *int) {
+	cmd.Flags().IntVar(versions, "max-versions", 0, "how many versions of each variable to keep, 1 to 100 (10 at first)")
 }
 
 func (a *app) newEnvDelete() *cobra.Command {

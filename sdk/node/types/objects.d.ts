@@ -60,6 +60,8 @@ export interface Environment {
   updated_at: string;
   created_by_name: string;
   variable_count: number;
+  /** How many versions of each variable are kept. */
+  max_versions: number;
 }
 
 export interface Variable {

@@ -55,9 +55,12 @@ export class Environments {
   list(filters?: Paging & { projectId?: Id; environmentType?: EnvironmentType }, options?: CallOptions): Listing<Environment>;
   get(id: Id, options?: CallOptions): Promise<Environment>;
   create(
-    environment: { name: string; projectId: Id; environmentType?: EnvironmentType; description?: string | null }, options?: CallOptions,
+    environment: { name: string; projectId: Id; environmentType?: EnvironmentType; description?: string | null; maxVersions?: number },
+    options?: CallOptions,
   ): Promise<Environment>;
-  update(id: Id, changes: { name?: string; environmentType?: EnvironmentType; description?: string | null }, options?: CallOptions): Promise<Environment>;
+  update(
+    id: Id, changes: { name?: string; environmentType?: EnvironmentType; description?: string | null; maxVersions?: number }, options?: CallOptions,
+  ): Promise<Environment>;
   /** With everything in it. */
   delete(id: Id, options?: CallOptions): Promise<void>;
   /** With their values; `at` shows them as of a time, `resolve` puts values in the place of references. */

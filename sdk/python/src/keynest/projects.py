@@ -70,7 +70,7 @@ class Environments(Resource):
         return Environment(self._json("POST", "/api/environments/", compact(form)))
 
     def update(self, env_id: int, **changes: Any) -> Environment:
-        """Change `name`, `environment_type` or `description`."""
+        """Change `name`, `environment_type`, `description` or `max_versions`."""
         return Environment(self._json("PATCH", ident("/api/environments/%s/", env_id), changes))
 
     def delete(self, env_id: int) -> None:

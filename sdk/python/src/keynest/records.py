@@ -119,6 +119,7 @@ class Environment(Record):
     updated_at: str
     created_by_name: str
     variable_count: int
+    max_versions: int
 
 
 class Variable(Record):
