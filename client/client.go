@@ -12,6 +12,7 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
@@ -136,6 +137,8 @@ type request struct {
 	key    string // credential, sent as Bearer
 	reads  bool   // changes nothing, whatever the method
 
+	unknown bool // some try may have been applied, and none since was judged
+
 	patience time.Duration // between two pieces of an answer that open gives; 0 = Config.Timeout
 }
 
@@ -183,7 +186,7 @@ func (c *Client) do(ctx context.Context, r *request) (*answer, error) {
 func (c *Client) try(ctx context.Context, r *request, once func(context.Context, *url.URL, *request) (*answer, *Error)) (*answer, error) {
 	begin := time.Now()
 	first := int(c.preferred.Load())
-	reached, unknown := false, false
+	reached := false
 	var refused *Error        // the last answer that said why nothing was done
 	var slowest time.Duration // how long such an answer took to come
 	for try := 0; ; try++ {
@@ -197,15 +200,13 @@ func (c *Client) try(ctx context.Context, r *request, once func(context.Context,
 		reached = reached || !err.unreachable
 		// A try that may have been applied makes the whole call uncertain
 		// until a later try gets a definite answer.
-		unknown = unknown || err.Unknown
-		if err.Status < 400 || err.Status >= 500 {
-			err.Unknown = unknown
-		}
+		r.unknown = (r.unknown || err.Unknown) && !err.judged()
+		err.Unknown = r.unknown
 		if err.Status == http.StatusServiceUnavailable {
 			refused, slowest = err, max(slowest, time.Since(sent))
 		}
 		if !err.retryable() {
-			if err.Status == 0 && refused != nil && !unknown {
+			if err.Status == 0 && refused != nil && !r.unknown {
 				return nil, refused
 			}
 			return nil, err
@@ -216,7 +217,7 @@ func (c *Client) try(ctx context.Context, r *request, once func(context.Context,
 		// A try that could not end in time would only make a write that was
 		// refused uncertain, and hide the reason.
 		last := (try+1)%len(c.endpoints) == 0
-		if last && refused != nil && !unknown && remaining(ctx) < slowest {
+		if last && refused != nil && !r.unknown && remaining(ctx) < slowest {
 			return nil, refused
 		}
 		if last && !pause(ctx, (try+1)/len(c.endpoints), err.RetryAfter) {
@@ -279,10 +280,16 @@ func (c *Client) send(ctx context.Context, ep *url.URL, r *request) (*http.Respo
 	if r.key != "" {
 		req.Header.Set("Authorization", "Bearer "+r.key)
 	}
+	// What carries an Idempotency-Key net/http itself sends again over another
+	// connection when a kept one breaks: that none came about then says little.
+	var sent atomic.Bool
+	if r.changes() {
+		req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}))
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		fail.Err = cause(err)
-		fail.unreachable = isDial(err)
+		fail.unreachable = isDial(err) && !sent.Load()
 		fail.Unknown = !fail.unreachable && r.changes()
 		fail.final = ctx.Err() != nil
 		return nil, fail
@@ -307,7 +314,7 @@ func (c *Client) read(resp *http.Response, ep *url.URL, r *request) (*answer, *E
 	a := &answer{status: resp.StatusCode, header: resp.Header, body: body, endpoint: ep.Host}
 	if a.status >= 300 {
 		fail.fill(a)
-		fail.Unknown = a.status == http.StatusGatewayTimeout && r.changes()
+		fail.Unknown = (a.status == http.StatusGatewayTimeout || a.status == http.StatusBadGateway) && r.changes()
 		return nil, fail
 	}
 	return a, nil

@@ -101,6 +101,17 @@ func (e *Error) retryable() bool {
 	return false
 }
 
+// judged reports whether the answer is that of a node that has looked at the
+// change anew, so that no try before it was applied. A credential and what it
+// opens may be gone since, and a limit is looked at first.
+func (e *Error) judged() bool {
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusTooManyRequests:
+		return false
+	}
+	return e.Status >= 400 && e.Status < 500
+}
+
 // fill takes over what a node said about its refusal: KVdb puts the reason into
 // a header, the admin API into a JSON body.
 func (e *Error) fill(a *answer) {

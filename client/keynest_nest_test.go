@@ -88,9 +88,15 @@ func TestCallsOfAUserAreThoseOfTheAPI(t *testing.T) {
 		{"environments", func(n *Nest) error { return drained(n.Environments(ctx, 3, "staging")) },
 			nestCalled{"GET", "/environments/?environment_type=staging&page=1&page_size=100&project=3", u, ""}},
 		{"environment", func(n *Nest) error { _, err := n.Environment(ctx, 4); return err }, nestCalled{"GET", "/environments/4/", u, ""}},
-		{"new environment", func(n *Nest) error { _, err := n.CreateEnvironment(ctx, 3, NestEnvironmentFields{NestText: NestText{Name: &name}}); return err },
+		{"new environment", func(n *Nest) error {
+			_, err := n.CreateEnvironment(ctx, 3, NestEnvironmentFields{NestText: NestText{Name: &name}})
+			return err
+		},
 			nestCalled{"POST", "/environments/", u, `{"name":"N","project":3}`}},
-		{"change environment", func(n *Nest) error { _, err := n.UpdateEnvironment(ctx, 4, NestEnvironmentFields{Type: "testing"}); return err },
+		{"change environment", func(n *Nest) error {
+			_, err := n.UpdateEnvironment(ctx, 4, NestEnvironmentFields{Type: "testing"})
+			return err
+		},
 			nestCalled{"PATCH", "/environments/4/", u, `{"environment_type":"testing"}`}},
 		{"delete environment", func(n *Nest) error { return n.DeleteEnvironment(ctx, 4) }, nestCalled{"DELETE", "/environments/4/", u, ""}},
 		{"export", func(n *Nest) error {
@@ -266,10 +272,13 @@ func TestARefusalTellsAllThatTheServerSaid(t *testing.T) {
 }
 
 func TestARepeatIsTheSameRequest(t *testing.T) {
+	var mu sync.Mutex // a handler whose answer is lost is not waited for
 	var keys []string
 	note := func(then http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
 			keys = append(keys, r.Header.Get("Idempotency-Key"))
+			mu.Unlock()
 			then(w, r)
 		}
 	}
@@ -285,6 +294,8 @@ func TestARepeatIsTheSameRequest(t *testing.T) {
 		t.Fatalf("%+v, %v", v, err)
 	}
 	got := calls()
+	mu.Lock()
+	defer mu.Unlock()
 	if len(got) != 4 || len(keys) != 4 || keys[0] == "" {
 		t.Fatalf("%d calls, keys %q", len(got), keys)
 	}
@@ -296,7 +307,10 @@ func TestARepeatIsTheSameRequest(t *testing.T) {
 	keys = nil
 	n, _ = nest(t, note(says(200, "{}")))
 	for _, n := range []*Nest{n.Once("my-own-key-0123456789"), n, n} {
-		if err := n.DeleteVariable(t.Context(), 1); err != nil {
+		mu.Unlock()
+		err := n.DeleteVariable(t.Context(), 1)
+		mu.Lock()
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -21,6 +21,7 @@ type NestServiceToken struct {
 	Environment  *uint64    `json:"environment"` // nil = it is for a project
 	ReadOnly     bool       `json:"read_only"`
 	Created      time.Time  `json:"created_at"`
+	CreatedByID  uint64     `json:"created_by"`
 	CreatedBy    string     `json:"created_by_name"`
 	Expires      *time.Time `json:"expires_at"`       // nil = never
 	Networks     []string   `json:"allowed_networks"` // none = from everywhere

@@ -98,14 +98,15 @@ func (n *Nest) DeleteVariable(ctx context.Context, id uint64) error {
 
 // NestVersion is what a variable was for a while.
 type NestVersion struct {
-	Variable  uint64    `json:"id"`
-	Version   uint64    `json:"version"`
-	Key       string    `json:"key"`
-	Value     *string   `json:"decrypted_value"` // nil = it was deleted
-	Created   time.Time `json:"created_at"`
-	CreatedBy string    `json:"created_by_name"`
-	Change    string    `json:"change"` // created, updated, renamed, deleted, imported, rolled_back, copied or promoted
-	Current   bool      `json:"is_current"`
+	Variable    uint64    `json:"id"`
+	Version     uint64    `json:"version"`
+	Key         string    `json:"key"`
+	Value       *string   `json:"decrypted_value"` // nil = it was deleted
+	Created     time.Time `json:"created_at"`
+	CreatedByID *uint64   `json:"created_by"` // nil = no user, or not known
+	CreatedBy   string    `json:"created_by_name"`
+	Change      string    `json:"change"` // created, updated, renamed, deleted, imported, rolled_back, copied or promoted
+	Current     bool      `json:"is_current"`
 }
 
 // Versions returns the versions of a variable that are kept, the newest first.

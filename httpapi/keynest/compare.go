@@ -138,11 +138,8 @@ func (q *request) copyInto(message string, do func(*vault.Session, uint64, vault
 	}
 	f := &q.fields
 	order := vault.CopyOrder{
-		To: f.id("to"), Keys: f.texts("keys"), DryRun: f.truth("dry_run", false),
+		To: f.id("to"), Keys: f.textsIfAny("keys"), DryRun: f.truth("dry_run", false),
 		Overwrite: f.truth("overwrite", false), RemoveMissing: f.truth("remove_missing", false),
-	}
-	if order.Keys == nil && f.values["keys"] != nil { // an empty text does not mean all
-		order.Keys = []string{}
 	}
 	var answer copied
 	if order.DryRun {

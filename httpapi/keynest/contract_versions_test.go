@@ -100,6 +100,7 @@ func versioning() []section {
 		{rule: "to a time to come (ours)", as: "eve", call: allBack, body: `{"at":"2099-01-01"}`, code: 400, want: fieldFailure("at", "This time is in the future.")},
 		{rule: "a dry run that is none (ours)", as: "eve", call: allBack, body: `{"at":"2023-11-13","dry_run":"perhaps"}`, code: 400, want: fieldFailure("dry_run", "Must be a valid boolean.")},
 		{rule: "no keys (ours)", as: "eve", call: allBack, body: `{"at":"2023-11-13","keys":[]}`, code: 400, want: fieldFailure("keys", "This list may not be empty.")},
+		{rule: "nor in a form: that does not mean all (ours)", as: "eve", call: allBack, body: `at=2023-11-13&keys=`, headers: []string{asForm}, code: 400, want: fieldFailure("keys", "This list may not be empty.")},
 		{rule: "not for viewers (ours)", as: "vic", call: allBack, body: `{"at":"yesterday"}`, code: 403, want: isForbidden},
 		{rule: "nor a dry run of it (ours)", as: "vic", call: allBack, body: `{"at":"2023-11-13","dry_run":true}`, code: 403, want: isForbidden},
 		{rule: "not for strangers (ours)", as: "sam", call: allBack, body: `{"at":"2023-11-13"}`, code: 404, want: isNotFound},

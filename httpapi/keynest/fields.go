@@ -264,6 +264,16 @@ func (f *fields) texts(name string) []string {
 	return nil
 }
 
+// textsIfAny is texts for a list that stands for everything where it is missing
+// or null. It is not nil if it is empty or wrong: that does not mean all.
+func (f *fields) textsIfAny(name string) []string {
+	texts := f.texts(name)
+	if texts == nil && f.values[name] != nil {
+		texts = []string{}
+	}
+	return texts
+}
+
 // canonical is the same for bodies that mean the same.
 func (f *fields) canonical() []byte {
 	plain := make(map[string]any, len(f.values))

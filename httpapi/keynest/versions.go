@@ -204,7 +204,7 @@ func (q *request) rollBackEnvironment() error {
 // the time is returned, other faults are among the fields.
 func (q *request) rollback() (to vault.Rollback, wrong error) {
 	f := &q.fields
-	to = vault.Rollback{Keys: f.texts("keys"), DryRun: f.truth("dry_run", false)}
+	to = vault.Rollback{Keys: f.textsIfAny("keys"), DryRun: f.truth("dry_run", false)}
 	f.require("at")
 	if text := f.text("at"); text != nil {
 		to.At, wrong = vault.ParseMoment(*text)

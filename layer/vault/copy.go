@@ -215,7 +215,9 @@ func (s *Session) dropAll(at *place, gone []held) error {
 	told := make([]toldVariable, len(gone))
 	for i, h := range gone {
 		told[i] = toldVariable{id: h.row.ID, key: h.key}
-		s.dropVariable(at, h)
+		if err := s.dropVariable(at, h); err != nil {
+			return err
+		}
 	}
 	addCount(s.tx, countVariables, at.environmentID, -int64(len(gone)))
 	return s.tellVariables(at, verbDelete, told...)
@@ -236,8 +238,9 @@ func unknownKeys(keys []string) error {
 // fits returns errs.TooLarge for a writing that is too much for one commit
 // together with the variables that are to be deleted.
 func (w *writing) fits(gone []held) error {
-	n, size := len(gone), 0
+	n, ops, size := len(gone), 0, 0
 	for _, h := range gone {
+		ops += w.at.deletionOps(h.row)
 		size += weigh(pair{key: h.key}, h.row)
 	}
 	for _, i := range w.items {
@@ -251,6 +254,9 @@ func (w *writing) fits(gone []held) error {
 	}
 	if n > MaxCopied {
 		return errs.E(errs.TooLarge, "%d variables differ, and at most %d are changed at once: name a part of the keys", n, MaxCopied)
+	}
+	if ops+opsOfChange*n > maxChangeOps {
+		return errTooManyVersions()
 	}
 	if size > maxWritten {
 		return errTooMuchToWrite()

@@ -351,7 +351,8 @@ func TestTooMuchIsNotCopiedAtOnce(t *testing.T) {
 		const n = maxWritten / MaxValue / 2
 		big := pair{"K", strings.Repeat("x", MaxValue)}
 		old := &variableRow{Value: []byte(big.value)}
-		var few, many, replacing writing
+		at := &place{environment: new(environmentRow)}
+		few, many, replacing := writing{at: at}, writing{at: at}, writing{at: at}
 		for range n {
 			few.items = append(few.items, item{pair: big}, item{pair: big, row: old, same: true})
 			many.items = append(many.items, item{pair: big}, item{pair: big})

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/internal/errs"
 )
 
@@ -94,7 +95,9 @@ func (s *Session) putVersion(at *place, h *held, next pair, c change) error {
 	row, env := h.row, at.environmentID
 	listed := row.Version > 0 && row.Change != changeDeleted && next.key == h.key
 	if row.Version > 0 {
-		s.keepVersion(at, *h, 0)
+		if err := s.keepVersion(at, *h, 0); err != nil {
+			return err
+		}
 	}
 	row.Version, row.Updated, row.Author, row.Change, row.Value = row.Version+1, s.now(), s.Author(), c, sealed
 	h.key = next.key
@@ -107,17 +110,51 @@ func (s *Session) putVersion(at *place, h *held, next pair, c change) error {
 }
 
 // keepVersion makes the present version of a variable a past one, for ttl or
-// for ever, and forgets the one that is too many then.
-func (s *Session) keepVersion(at *place, h held, ttl time.Duration) {
-	row, env := h.row, at.environmentID
-	s.tx.Set(pastKey(env, row.ID, row.Version), past(h).encode(), ttl)
-	switch oldest := at.oldestKept(row.Version + 1); {
-	case oldest == 1:
-	case at.environment.Versions == 0: // the number was never another: one is too many
-		s.tx.Delete(pastKey(env, row.ID, oldest-1))
-	default:
-		s.tx.DeleteSpan(pastKey(env, row.ID, 0), pastKey(env, row.ID, oldest))
+// for ever, and forgets those that are too many then.
+func (s *Session) keepVersion(at *place, h held, ttl time.Duration) error {
+	row := h.row
+	s.tx.Set(pastKey(at.environmentID, row.ID, row.Version), past(h).encode(), ttl)
+	return s.trimVersions(at, row.ID, at.oldestKept(row.Version+1))
+}
+
+// What one commit does about versions that are too many, besides the one that
+// each change pushes out.
+const (
+	maxTrimSpans = command.MaxSpans // variables that lose many: as a span
+	maxTrimOps   = 8_000            // versions that go one by one
+	fewVersions  = 8                // of one variable that do
+)
+
+// trimVersions forgets the versions of a variable before the oldest one that is
+// kept. That is one, unless the environment has come to keep fewer: versions are
+// there without gaps, so those before it tell. Spans cost whatever is read later,
+// so they are for many versions only. What a commit has no room for stays until
+// the next change.
+func (s *Session) trimVersions(at *place, variable, oldest uint64) error {
+	key := func(n uint64) []byte { return pastKey(at.environmentID, variable, n) }
+	first, many := oldest-1, false // what is there, as far as is known
+	for at.environment.Versions != 0 && first > 1 && !many {
+		_, ok, err := s.tx.Get(key(first - 1))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		first--
+		many = oldest-first > fewVersions
 	}
+	switch more := int(oldest - 1 - first); {
+	case !many && s.trimOps+more <= maxTrimOps:
+		s.trimOps += more
+		for n := max(first, 1); n < oldest; n++ {
+			s.tx.Delete(key(n))
+		}
+	case s.trimSpans < maxTrimSpans:
+		s.trimSpans++
+		s.tx.DeleteSpan(key(0), key(oldest))
+	}
+	return nil
 }
 
 // oldestKept is the oldest version that is kept of a variable whose present one
@@ -126,12 +163,32 @@ func (p *place) oldestKept(version uint64) uint64 {
 	return version - min(version, p.environment.versions()) + 1
 }
 
+// What a commit may take to change variables, of the ops that a command has room
+// for, and what it takes for each. Versions that a deletion gives an end to their
+// time, or that lose it again, come on top.
+const (
+	maxChangeOps = 90_000
+	opsOfChange  = 6
+)
+
+// deletionOps is how many ops it takes to delete a variable, or at most to take
+// that back.
+func (p *place) deletionOps(row *variableRow) int {
+	return opsOfChange + int(min(row.Version, p.environment.versions()))
+}
+
+func errTooManyVersions() error {
+	return errs.E(errs.TooLarge, "the variables that are deleted, or come back, have too many versions for one request: name fewer of their keys")
+}
+
 // dropVariable deletes a variable, but for the count. Its versions are kept for
 // KeepDeleted, the deletion as the last one among them. Telling webhooks is the
 // caller's too.
-func (s *Session) dropVariable(at *place, h held) {
+func (s *Session) dropVariable(at *place, h held) error {
 	row, env := h.row, at.environmentID
-	s.keepVersion(at, h, KeepDeleted)
+	if err := s.keepVersion(at, h, KeepDeleted); err != nil {
+		return err
+	}
 	gone := *row
 	gone.Version, gone.Updated, gone.Author, gone.Change, gone.Value = row.Version+1, s.now(), s.Author(), changeDeleted, nil
 	s.tx.Set(pastKey(env, row.ID, gone.Version), past{h.key, &gone}.encode(), KeepDeleted)
@@ -141,6 +198,7 @@ func (s *Session) dropVariable(at *place, h held) {
 	s.tx.Delete(byIDText(variableByte, env, h.key))
 	s.tx.Delete(byID(variableIDByte, row.ID))
 	s.tx.Delete(byIDs(variablesByte, env, row.ID))
+	return nil
 }
 
 // undelete stores a variable again whose deletion is its last version, and

@@ -119,6 +119,7 @@ func (f *fates) past() error {
 			return err
 		}
 		if seen == nil || id != old.row.ID {
+			f.settle(id, seen)
 			id, seen = old.row.ID, f.byID[old.row.ID]
 			if seen == nil { // the last version is its deletion
 				seen = &fate{gone: &past{old.key, cloneRow(old.row, false)}, key: old.key, lost: old.row.Created <= f.when}
@@ -129,7 +130,17 @@ func (f *fates) past() error {
 			return err
 		}
 	}
+	f.settle(id, seen)
 	return nil
+}
+
+// settle ends the fate of a variable, nil for none. One that was neither there
+// then nor is now is nothing: there may be many more of those than an environment
+// has variables.
+func (f *fates) settle(id uint64, one *fate) {
+	if one != nil && one.then == nil && one.now == nil && !one.lost {
+		delete(f.byID, id)
+	}
 }
 
 // version takes a past version, if it is the one that was there then.

@@ -50,8 +50,11 @@ func parseReference(text string) (environment, key string, size int) {
 	if !ok {
 		return "", "", 0
 	}
-	end := strings.IndexByte(inside[:min(len(inside), maxEnvironmentName+len(".")+maxKey+len("}"))], '}')
-	if end < 0 {
+	end, most := 0, min(len(inside), maxEnvironmentName+len(".")+maxKey+len("}"))
+	for end < most && inNames(inside[end]) {
+		end++
+	}
+	if end == most || inside[end] != '}' {
 		return "", "", 0
 	}
 	key = inside[:end]
@@ -64,4 +67,14 @@ func parseReference(text string) (environment, key string, size int) {
 		return "", "", 0
 	}
 	return environment, key, len("${") + end + len("}")
+}
+
+// inNames reports whether a byte may be in a reference. Looking for the end alone
+// would go over the same text again and again where many begin and none ends.
+func inNames(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-', c == '.':
+		return true
+	}
+	return false
 }

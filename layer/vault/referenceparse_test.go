@@ -27,6 +27,7 @@ func TestParseReferences(t *testing.T) {
 		{"$A $ $$ ${ ${} ${1A} ${A B} ${A-b} ${x.} ${.A} ${x.y.A} ${A:-d} ${é} ${A", []part{
 			{text: "$A $ $$ ${ ${} ${1A} ${A B} ${A-b} ${x.} ${.A} ${x.y.A} ${A:-d} ${é} ${A"},
 		}},
+		{"${A${B}${C.D${", []part{{text: "${A"}, {key: "B"}, {text: "${C.D${"}}},
 		{"${${A}}", []part{{text: "${"}, {key: "A"}, {text: "}"}}},
 		{"${" + long + "}", []part{{key: long}}},
 		{"${" + long + "K}", []part{{text: "${" + long + "K}"}}},
@@ -40,6 +41,21 @@ func TestParseReferences(t *testing.T) {
 	}
 	if got := parseReferences(strings.Repeat("${A}", 100), 10); len(got) > 12 {
 		t.Errorf("%d parts of at most 10 and the rest", len(got))
+	}
+}
+
+// Values in which many references begin and none ends: the longer the text that
+// is gone over for each of them, the longer a list of such values takes.
+func BenchmarkParseNoReference(b *testing.B) {
+	for name, value := range map[string]string{
+		"nested": strings.Repeat("${", MaxValue/2), "long": strings.Repeat("${"+strings.Repeat("a", maxKey), MaxValue/(maxKey+2)),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(MaxValue)
+			for b.Loop() {
+				parseReferences(value, maxReferences)
+			}
+		})
 	}
 }
 

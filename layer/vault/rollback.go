@@ -8,8 +8,8 @@ import (
 	"github.com/coveydb/covey/internal/errs"
 )
 
-// maxRolledBack bounds the variables that one commit takes back: each is up to
-// 15 ops, of which a command has room for 100,000.
+// maxRolledBack bounds the variables that one commit takes back: their
+// versions may set a lower one, see maxChangeOps.
 const maxRolledBack = 5000
 
 // RolledBack is what taking an environment back did, or would do. Keys are in
@@ -51,10 +51,19 @@ func (s *Session) RollBackEnvironment(environment uint64, to Rollback) (RolledBa
 		return RolledBack{}, err
 	}
 	b := takingBack{s: s, at: at}
-	if err := f.each(func(one *fate) error { return b.plan(one, to.Keys) }); err != nil {
+	if to.Keys != nil {
+		b.named = make(map[string]bool, len(to.Keys))
+		for _, k := range to.Keys {
+			b.named[k] = true
+		}
+	}
+	if err := f.each(b.plan); err != nil {
 		return RolledBack{}, err
 	}
 	b.yield()
+	if err := b.fits(); err != nil {
+		return RolledBack{}, err
+	}
 	done := b.result()
 	if to.DryRun {
 		return done, nil
@@ -88,23 +97,22 @@ func checkKeys(keys []string) error {
 type takingBack struct {
 	s         *Session
 	at        *place
-	todo      []*fate  // to be made what they were
-	left      []*fate  // left alone, whatever they are
-	unknown   []string // keys of those among them that nobody can take back
+	named     map[string]bool // keys of those to be taken back; nil = all
+	todo      []*fate         // to be made what they were
+	left      []*fate         // left alone, whatever they are
+	unknown   []string        // keys of those among them that nobody can take back
 	unchanged int
 }
 
 // plan decides what is to be done about a variable.
-func (b *takingBack) plan(one *fate, keys []string) error {
-	if keys != nil && !one.among(keys) {
+func (b *takingBack) plan(one *fate) error {
+	if b.named != nil && !b.named[one.key] && (one.then == nil || !b.named[one.then.key]) {
 		b.left = append(b.left, one)
 		return nil
 	}
 	switch {
 	case one.lost:
 		b.left, b.unknown = append(b.left, one), append(b.unknown, one.key)
-		return nil
-	case one.then == one.now && one.now == nil: // made and deleted since
 		return nil
 	case one.then == one.now:
 		b.left, b.unchanged = append(b.left, one), b.unchanged+1
@@ -125,11 +133,6 @@ func (b *takingBack) plan(one *fate, keys []string) error {
 	}
 	b.todo = append(b.todo, one)
 	return nil
-}
-
-// among reports whether a variable has or had one of the keys.
-func (one *fate) among(keys []string) bool {
-	return slices.Contains(keys, one.key) || one.then != nil && slices.Contains(keys, one.then.key)
 }
 
 // value returns the clear value that a variable had.
@@ -183,25 +186,47 @@ func (b *takingBack) result() RolledBack {
 	return done
 }
 
-// write takes the variables back: first all keys that they leave, since one may
-// be another's then.
-func (b *takingBack) write() error {
+// fits returns errs.TooLarge for more than one commit has room for.
+func (b *takingBack) fits() error {
 	if len(b.todo) > maxRolledBack {
 		return errs.E(errs.TooLarge, "more than %d variables have changed since, which is too much to take back at once: give some of their keys", maxRolledBack)
 	}
-	more, size := 0, 0
+	size, ops := 0, 0
+	for _, one := range b.todo {
+		size += one.weight()
+		switch {
+		case one.then == nil:
+			ops += b.at.deletionOps(one.now.row)
+		case one.now == nil:
+			ops += b.at.deletionOps(one.gone.row)
+		default:
+			ops += opsOfChange
+		}
+	}
+	if ops > maxChangeOps {
+		return errTooManyVersions()
+	}
+	if size > maxWritten {
+		return errTooMuchToWrite()
+	}
+	return nil
+}
+
+// write takes the variables back: first all keys that they leave, since one may
+// be another's then.
+func (b *takingBack) write() error {
+	more := 0
 	for _, one := range b.todo {
 		switch {
 		case one.then == nil:
-			b.s.dropVariable(b.at, *one.now)
+			if err := b.s.dropVariable(b.at, *one.now); err != nil {
+				return err
+			}
 			more--
 		case one.now == nil:
 			more++
 		case one.then.key != one.now.key:
 			b.s.tx.Delete(byIDText(variableByte, b.at.environmentID, one.now.key))
-		}
-		if size += one.weight(); size > maxWritten {
-			return errTooMuchToWrite()
 		}
 	}
 	if err := b.s.room(countVariables, b.at.environmentID, more); err != nil {

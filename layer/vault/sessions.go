@@ -40,6 +40,8 @@ type Session struct {
 
 	told int // bytes of what webhooks are told, see tell
 
+	trimSpans, trimOps int // see trimVersions
+
 	readings []Reading // see Readings
 	last     openKey   // the data key that was last used
 }

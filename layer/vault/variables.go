@@ -278,7 +278,9 @@ func (s *Session) DeleteVariable(id uint64) error {
 	if err != nil {
 		return err
 	}
-	s.dropVariable(at, h)
+	if err := s.dropVariable(at, h); err != nil {
+		return err
+	}
 	addCount(s.tx, countVariables, at.environmentID, -1)
 	if err := s.tellVariables(at, verbDelete, toldVariable{id: id, key: h.key}); err != nil {
 		return err

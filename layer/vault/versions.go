@@ -25,33 +25,29 @@ func (s *Session) Versions(variable uint64, p Paging) (Page[Version], error) {
 	if err != nil {
 		return Page[Version]{}, err
 	}
-	kept := []held{h}
-	lo, hi := tuple.Span(byIDs(pastByte, at.environmentID, variable))
-	for rec, err := range s.tx.ScanBack(lo, hi) {
-		if err != nil {
-			return Page[Version]{}, err
-		}
-		old, err := decodePast(append([]byte(nil), rec.Value...))
-		if err != nil {
-			return Page[Version]{}, err
-		}
-		kept = append(kept, held(old))
-	}
-	p, first, end, err := p.bounds(len(kept))
+	n, err := s.countVersions(at, variable)
 	if err != nil {
 		return Page[Version]{}, err
 	}
-	shown := Page[Version]{Count: len(kept), Number: p.Number, Size: p.Size, Items: make([]Version, 0, end-first)}
+	p, first, end, err := p.bounds(n)
+	if err != nil {
+		return Page[Version]{}, err
+	}
+	shown := Page[Version]{Count: n, Number: p.Number, Size: p.Size, Items: make([]Version, 0, end-first)}
 	l, clear := lister{s: s, most: mostOfPage}, 0
-	for _, v := range kept[first:end] {
-		item, isClear, err := l.version(at, v, v.row == h.row)
-		if err != nil {
-			return Page[Version]{}, err
+	err = s.visitVersions(at, h, func(i int, v held) error {
+		if i < first || i >= end {
+			return nil
 		}
+		item, isClear, err := l.version(at, v, i == 0)
 		if isClear {
 			clear++
 		}
 		shown.Items = append(shown.Items, item)
+		return err
+	})
+	if err != nil {
+		return Page[Version]{}, err
 	}
 	if clear > 0 {
 		e := at.variableEvent(verbView, variable, h.key)
@@ -59,6 +55,43 @@ func (s *Session) Versions(variable uint64, p Paging) (Page[Version], error) {
 		s.reads(e)
 	}
 	return shown, nil
+}
+
+// countVersions returns how many versions of a variable are kept.
+func (s *Session) countVersions(at *place, variable uint64) (n int, err error) {
+	n = 1
+	lo, hi := tuple.Span(byIDs(pastByte, at.environmentID, variable))
+	for _, err := range s.tx.Scan(lo, hi) {
+		if err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// visitVersions visits the versions of the variable h that are kept, the newest
+// first. What it hands out is valid until the visit ends.
+func (s *Session) visitVersions(at *place, h held, visit func(i int, v held) error) error {
+	if err := visit(0, h); err != nil {
+		return err
+	}
+	i := 0
+	lo, hi := tuple.Span(byIDs(pastByte, at.environmentID, h.row.ID))
+	for rec, err := range s.tx.ScanBack(lo, hi) {
+		if err != nil {
+			return err
+		}
+		old, err := decodePast(rec.Value)
+		if err != nil {
+			return err
+		}
+		i++
+		if err := visit(i, held(old)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mostOfPage is how many bytes of clear values a page may show, see

@@ -3,6 +3,7 @@ package webhook
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -82,11 +83,11 @@ func (p *Poster) Try(ctx context.Context, m Message) (status int, err error) {
 	case ctx.Err() != nil:
 		return 0, context.Cause(ctx)
 	case posting.Err() != nil:
-		return 0, errs.E(errs.Unavailable, "%s did not answer within %v", r.URL.Host, timeout)
+		return 0, errs.E(errs.Unavailable, "the target did not answer within %v", timeout)
 	case dial.Refused(err):
-		return 0, errs.E(errs.Unavailable, "%s is not on the public internet, or its port is not 443 or 80, and private addresses are not allowed", r.URL.Host)
+		return 0, errs.E(errs.Unavailable, "the target is not on the public internet, or its port is not 443 or 80, and private addresses are not allowed")
 	default:
-		return 0, errs.E(errs.Unavailable, "%s: %s", r.URL.Host, reason(err, r.URL))
+		return 0, errs.E(errs.Unavailable, "no answer from the target: %s", reason(err, r.URL))
 	}
 	p.drain(answer, cancel)
 	return answer.StatusCode, judge(answer, time.Now())
@@ -181,8 +182,8 @@ func (p *Poster) drain(answer *http.Response, cancel func()) {
 }
 
 // reason is what a transport's error says, in one short line and without the
-// URL, and without what it tells of our own network: the resolver, and the
-// address that was dialled from.
+// URL, whose host alone can be what lets a sender in, and without what it tells
+// of our own network: the resolver, and the address that was dialled from.
 func reason(err error, u *url.URL) string {
 	var named *url.Error
 	if errors.As(err, &named) {
@@ -191,12 +192,17 @@ func reason(err error, u *url.URL) string {
 	var lookup *net.DNSError
 	var call *net.OpError
 	if errors.As(err, &lookup) {
-		err = &net.DNSError{Err: lookup.Err, Name: lookup.Name}
+		err = &net.DNSError{Err: lookup.Err, Name: "its name"}
 	} else if errors.As(err, &call) {
 		err = &net.OpError{Op: call.Op, Net: call.Net, Addr: call.Addr, Err: call.Err}
 	}
+	parts := []string{u.String(), u.RequestURI(), u.RawQuery, u.EscapedPath(), u.Path, u.Host, u.Hostname()}
+	var other x509.HostnameError
+	if errors.As(err, &other) {
+		parts = append(parts, other.Host) // as it was asked for: in ASCII
+	}
 	text := strings.Join(strings.Fields(strings.ToValidUTF8(err.Error(), "?")), " ")
-	for _, part := range []string{u.String(), u.RequestURI(), u.RawQuery, u.EscapedPath(), u.Path} {
+	for _, part := range parts {
 		if len(part) > 1 {
 			text = strings.ReplaceAll(text, part, "…")
 		}

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -8,10 +9,10 @@ import (
 	"testing"
 )
 
-// Errors are shown to those who name the target: they tell nothing of the
-// network that the message leaves from.
-func TestReasonsTellNothingOfOurNetwork(t *testing.T) {
-	u := &url.URL{Scheme: "https", Host: "example.com", Path: "/secret-path"}
+// Errors are kept in clear, and shown to those who name the target: they tell
+// nothing of the URL, and nothing of the network that the message leaves from.
+func TestReasonsTellNothingOfTheURLNorOfOurNetwork(t *testing.T) {
+	u := &url.URL{Scheme: "https", Host: "example.com:8443", Path: "/secret-path"}
 	inside, outside := &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 40123}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}
 	refused := errors.New("connection refused")
 	for _, tt := range []struct {
@@ -20,10 +21,13 @@ func TestReasonsTellNothingOfOurNetwork(t *testing.T) {
 		want string
 	}{
 		{"a lookup", &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "example.com", Server: "10.0.0.2:53", IsNotFound: true}},
-			"lookup example.com: no such host"},
+			"lookup its name: no such host"},
 		{"a connection", &net.OpError{Op: "read", Net: "tcp", Source: inside, Addr: outside, Err: refused}, "read tcp 192.0.2.1:443: connection refused"},
 		{"inside an error with the URL", &url.Error{Op: "Post", URL: u.String(), Err: &net.OpError{Op: "dial", Net: "tcp", Source: inside, Addr: outside, Err: refused}},
 			"dial tcp 192.0.2.1:443: connection refused"},
+		{"a certificate", x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"other.example"}}, Host: "xn--exmple-cua.com"},
+			"x509: certificate is valid for other.example, not …"},
+		{"the host", errors.New("dial example.com:8443: example.com is odd"), "dial …: … is odd"},
 		{"another", errors.New("malformed HTTP response\n\"/secret-path\""), `malformed HTTP response "…"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -17,6 +17,9 @@ import (
 	"testing"
 	"time"
 
+	// What the binary is built from: otherwise a result would be taken from the
+	// cache although that has changed.
+	_ "github.com/coveydb/covey/cmd/covey/cli"
 	"github.com/coveydb/covey/internal/freeport"
 )
 

@@ -119,10 +119,12 @@ func (a *app) newRoot() *cobra.Command {
 	root.SetIn(a.env.Stdin)
 	root.SetOut(a.env.Stdout)
 	root.SetErr(a.env.Stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(flagError)
+	root.Version = a.env.Version
 	p := root.PersistentFlags()
 	p.StringVar(&a.file, "config", "", "a YAML `file` with settings")
 	p.StringVarP(&a.format, "output", "o", "", "`format`: table, json, jsonl, yaml, raw or plain (default table on a terminal, else plain)")
+	completeFrom(root, "output", output.Formats())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "completion" {
@@ -166,8 +168,25 @@ func group(cmd *cobra.Command, args []string) error {
 	return usagef("%s", text)
 }
 
+// flagError is a flag that cmd does not have. Behind a word that is no command,
+// where every flag is unknown, the word is what is wrong.
+func flagError(cmd *cobra.Command, err error) error {
+	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
+		return group(cmd, words)
+	}
+	return &usageError{err}
+}
+
+// shortNames are the names of verbs that other programs have.
+var shortNames = map[string]string{"list": "ls", "delete": "rm"}
+
 func newGroup(use, short string, verbs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, RunE: group, SuggestionsMinimumDistance: 2}
+	for _, verb := range verbs {
+		if alias, ok := shortNames[verb.Name()]; ok {
+			verb.Aliases = append(verb.Aliases, alias)
+		}
+	}
 	cmd.AddCommand(verbs...)
 	return cmd
 }

@@ -49,12 +49,16 @@ type world struct {
 func (w *world) Status(context.Context) (cluster.Status, error) { return w.status, nil }
 func (w *world) Checks(context.Context) []cluster.Check         { return nil }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, tune ...func(*vault.Config)) *world {
 	t.Helper()
 	ring := newKeyring(t)
+	conf := vault.Config{Keyring: ring, ClosedRegistration: true}
+	for _, f := range tune {
+		f(&conf)
+	}
 	w := &world{
 		t: t, store: kvtest.New(t), docs: collection.New(collection.Config{Keyring: ring}),
-		vault: vault.New(vault.Config{Keyring: ring, ClosedRegistration: true}),
+		vault: vault.New(conf),
 	}
 	reads := vault.NewRecorder(w.store.DB)
 	t.Cleanup(reads.Close)

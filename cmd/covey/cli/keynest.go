@@ -17,15 +17,16 @@ import (
 
 func (a *app) newKeyNest() *cobra.Command {
 	cmd := newGroup("keynest", "Work with secrets of teams: projects, environments, variables; run commands with them",
-		a.newNestLogin(), a.newNestLogout(), a.newNestWhoami(), a.newNestConfig(),
+		a.newNestRegister(), a.newNestLogin(), a.newNestLogout(), a.newNestWhoami(), a.newNestConfig(),
 		a.newNestOrgs(), a.newNestMembers(), a.newNestProjects(), a.newNestEnvs(), a.newNestVars(), a.newNestTokens(), a.newNestHooks(),
 		a.newNestRun(), a.newNestDiff(), a.newNestCopy(), a.newNestPromote(), a.newNestVersions(), a.newNestRollback(),
 		a.newNestUser(),
 		newGroup("audit", "List the audit log; as the operator export it and note how far it goes",
 			a.newNestAuditList(), a.newAuditExport(), a.newAuditHeads()))
-	cmd.Long = `Work with the secrets of teams that the KeyNest API keeps. "login" comes first, or a
-token from elsewhere with "config set-token". "user", "audit export" and "audit heads"
-are the operator's, and need the cluster's root key.`
+	cmd.Long = `Work with the secrets of teams that the KeyNest API keeps. "login" comes first, or
+"register" for those who have no account, or a token from elsewhere with "config
+set-token". "user", "audit export" and "audit heads" are the operator's, and need the
+cluster's root key.`
 	return cmd
 }
 
@@ -57,7 +58,10 @@ func (v *keynestVerb) on(a *app, cmd *cobra.Command, run func(cmd *cobra.Command
 }
 
 // passwordFlag is where a user's password comes from.
-type passwordFlag struct{ file string }
+type passwordFlag struct {
+	file  string
+	twice bool // a terminal asks again, as the password is a new one
+}
 
 func (p *passwordFlag) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&p.file, "password-file", "-", "`file` with the password; - is standard input")
@@ -67,11 +71,18 @@ func (p *passwordFlag) add(cmd *cobra.Command) {
 // read returns the password: one line, without its end, blanks included. On a
 // terminal it is asked for.
 func (p *passwordFlag) read(ctx context.Context, a *app) (password string, err error) {
+	from := "--password-file"
+	if p.file == "-" {
+		from = "standard input"
+	}
 	switch {
 	case p.file == "-" && a.env.StdinTerminal && a.env.Hush == nil:
 		return "", usagef("a terminal would show the password: give it with --password-file, or through a pipe")
 	case p.file == "-" && a.env.StdinTerminal:
 		password, err = a.ask(ctx, "Password")
+		if err == nil && p.twice {
+			err = p.repeat(ctx, a, password)
+		}
 	default:
 		var text []byte
 		text, err = a.readAll(p.file, maxSecret)
@@ -79,13 +90,21 @@ func (p *passwordFlag) read(ctx context.Context, a *app) (password string, err e
 	}
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("--password-file: %w", err)
+		return "", fmt.Errorf("%s: %w", from, err)
 	case password == "":
-		return "", errors.New("--password-file: the password is empty")
+		return "", fmt.Errorf("%s: the password is empty", from)
 	case strings.ContainsAny(password, "\r\n"):
-		return "", errors.New("--password-file: the password is longer than one line")
+		return "", fmt.Errorf("%s: the password is longer than one line", from)
 	}
 	return password, nil
+}
+
+func (p *passwordFlag) repeat(ctx context.Context, a *app, password string) error {
+	again, err := a.ask(ctx, "The same again")
+	if err == nil && again != password {
+		err = errors.New("the two passwords are not the same")
+	}
+	return err
 }
 
 func (a *app) newUserCreate() *cobra.Command {

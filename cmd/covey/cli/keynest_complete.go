@@ -26,11 +26,40 @@ func organizationNames(ctx context.Context, s *nestSession) iter.Seq2[string, er
 }
 
 func projectNames(ctx context.Context, s *nestSession) iter.Seq2[string, error] {
-	return eachName(s.Projects(ctx, 0, ""), func(p client.NestProject) string { return p.Name })
+	return distinct(s.Projects(ctx, 0, ""),
+		func(p client.NestProject) string { return p.Name },
+		func(p client.NestProject) string { return number(p.ID) })
 }
 
 func environmentNames(ctx context.Context, s *nestSession) iter.Seq2[string, error] {
-	return eachName(s.Environments(ctx, 0, ""), func(e client.NestEnvironment) string { return e.ProjectName + "/" + e.Name })
+	return distinct(s.Environments(ctx, 0, ""),
+		func(e client.NestEnvironment) string { return e.ProjectName + "/" + e.Name },
+		func(e client.NestEnvironment) string { return number(e.Project) + "/" + e.Name })
+}
+
+// distinct calls things by name, and those that share one by what is theirs alone.
+func distinct[T any](all iter.Seq2[T, error], name, own func(T) string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		var found []T
+		named := map[string]int{}
+		for t, err := range all {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			found = append(found, t)
+			named[name(t)]++
+		}
+		for _, t := range found {
+			text := name(t)
+			if named[text] > 1 {
+				text = own(t)
+			}
+			if !yield(text, nil) {
+				return
+			}
+		}
+	}
 }
 
 func eachName[T any](all iter.Seq2[T, error], name func(T) string) iter.Seq2[string, error] {

@@ -17,6 +17,12 @@ import (
 // maxImportFile bounds a file of variables in bytes; it is the API's own limit.
 const maxImportFile = 10 << 20
 
+// What an export can be.
+var (
+	exportFormats = []string{"env", "json", "yaml"}
+	exportStyles  = []string{"default", "shell", "docker"}
+)
+
 func (a *app) newEnvExport() *cobra.Command {
 	var v nestVerb
 	var e client.NestExport
@@ -25,7 +31,7 @@ func (a *app) newEnvExport() *cobra.Command {
 		Use: "export [ENVIRONMENT]", Short: "Write the variables of an environment to a file, or to standard output", Args: takes(0, 1),
 		Long: `Write the variables of an environment with their values to a file, or to standard
 output. The file is its owner's alone, and appears when it is complete. --output is
-the file here; what is in it says --format.`,
+the file here; --format says what is in it.`,
 		Example: "  " + a.keynest() + " env export --environment-id=1 --output=.env\n  " + a.keynest() + " env export --env Web/production --style shell",
 	}
 	fs := cmd.Flags()
@@ -34,11 +40,17 @@ the file here; what is in it says --format.`,
 	fs.StringVar(&e.Style, "style", "default", "of env: default, shell (safe to source) or docker (for --env-file)")
 	fs.BoolVar(&e.Resolve, "resolve", false, "put in what ${KEY} and ${environment.KEY} stand for")
 	config.CallOnly(fs, "output", "format", "style", "resolve")
-	completeFrom(cmd, "format", []string{"env", "json", "yaml"})
-	completeFrom(cmd, "style", []string{"default", "shell", "docker"})
+	completeFrom(cmd, "format", exportFormats)
+	completeFrom(cmd, "style", exportStyles)
 	return v.envVerb(a, cmd, func(cmd *cobra.Command, s *nestSession, env uint64) error {
 		if _, err := output.Parse(file, false); err == nil && file != "" && !fs.Changed("format") {
 			return usagef("--output %s is a file here: give --format %s, or --output ./%s if a file of that name is meant", file, file, file)
+		}
+		switch {
+		case slices.Contains(exportStyles, e.Format):
+			return usagef("%s is a style of the format env: give --style %s", e.Format, e.Format)
+		case !slices.Contains(exportFormats, e.Format):
+			return usagef("the format %q is none of %s", e.Format, strings.Join(exportFormats, ", "))
 		}
 		text, err := s.Export(cmd.Context(), env, e)
 		if err != nil {

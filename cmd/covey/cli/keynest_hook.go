@@ -139,7 +139,7 @@ func (a *app) newHookDeliveries() *cobra.Command {
 
 func (a *app) newHookTest() *cobra.Command {
 	var v nestVerb
-	cmd := &cobra.Command{Use: "test ID", Short: "Send a message that tells of nothing", Args: takes(1, 1)}
+	cmd := &cobra.Command{Use: "test ID", Short: "Send a message that tells of no change", Args: takes(1, 1)}
 	return v.on(a, cmd, func(cmd *cobra.Command, s *nestSession, args []string) error {
 		d, err := s.TestWebhook(cmd.Context(), args[0])
 		if err != nil {

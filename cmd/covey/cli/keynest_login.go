@@ -21,20 +21,14 @@ func writes(p []byte) func(io.Writer) error {
 	}
 }
 
-func (a *app) newNestLogin() *cobra.Command {
-	var v nestVerb
-	var password passwordFlag
-	cmd := &cobra.Command{
-		Use: "login EMAIL", Short: "Log in, and keep the token for later calls", Args: takes(1, 1),
-		Long: `Log in, and keep the token and the server's URL for later calls, in a file that
-nobody else can read. The password is asked for on a terminal; elsewhere it is one line
-of standard input, or of --password-file. For a service token use "config set-token".
-
-  ` + a.keynest() + ` login ann@example.com --password-file pw.txt`,
-	}
+// entrance makes cmd a verb that gives its user a token, which is kept.
+func (v *nestVerb) entrance(a *app, cmd *cobra.Command, password passwordFlag, in func(cmd *cobra.Command, s *nestSession, email, password string) (client.NestLogin, error)) *cobra.Command {
 	v.reach(cmd)
 	password.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if _, err := a.outputFormat(); err != nil {
+			return err // before anything is changed
+		}
 		text, err := password.read(cmd.Context(), a)
 		if err != nil {
 			return err
@@ -44,20 +38,62 @@ of standard input, or of --password-file. For a service token use "config set-to
 			return a.nestAdvice(err)
 		}
 		defer s.client.Close()
-		in, err := s.Login(cmd.Context(), args[0], text)
+		got, err := in(cmd, s, args[0], text)
 		if errors.Is(err, client.ErrDenied) {
 			return &adviceError{err: err}
 		}
 		if err != nil {
 			return a.nestAdvice(err)
 		}
-		if err := a.keep(func(p *nest.Profile) { p.Token, p.BaseURL = in.Token, s.client.Endpoints() }); err != nil {
+		if err := a.keep(func(p *nest.Profile) { p.Token, p.BaseURL = got.Token, s.client.Endpoints() }); err != nil {
 			return a.nestAdvice(err)
 		}
-		in.Token = "" // not for the terminal, nor for a log
-		return a.changed(in.User.ID, in.User.Email, in.User)
+		return a.changed(got.User.ID, got.User.Email, got.User) // without the token: not for the terminal, nor for a log
 	}
 	return cmd
+}
+
+func (a *app) newNestRegister() *cobra.Command {
+	var v nestVerb
+	var u client.NewUser
+	cmd := &cobra.Command{
+		Use: "register EMAIL", Short: "Make an account with an organization of its own, and log in", Args: takes(1, 1),
+		Long: `Make an account with an organization of its own, and keep its token and the server's
+URL for later calls, as "login" does. The password, of 8 to 128 characters, is asked for
+on a terminal; elsewhere it is one line of standard input, or of --password-file.`,
+		Example: "  " + a.keynest() + " register ann@example.com --username ann",
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&u.Username, "username", "", "`name`, 3 to 150 letters, digits and underscores (required)")
+	fs.StringVar(&u.FirstName, "first-name", "", "first `name`")
+	fs.StringVar(&u.LastName, "last-name", "", "last `name`")
+	config.CallOnly(fs, "username", "first-name", "last-name")
+	v.entrance(a, cmd, passwordFlag{twice: true}, func(cmd *cobra.Command, s *nestSession, email, password string) (client.NestLogin, error) {
+		u.Email, u.Password = email, password
+		return s.Register(cmd.Context(), u)
+	})
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if u.Username == "" {
+			return usagef("--username is missing")
+		}
+		return nil
+	}
+	return cmd
+}
+
+func (a *app) newNestLogin() *cobra.Command {
+	var v nestVerb
+	cmd := &cobra.Command{
+		Use: "login EMAIL", Short: "Log in, and keep the token for later calls", Args: takes(1, 1),
+		Long: `Log in, and keep the token and the server's URL for later calls, in a file that
+nobody else can read. The password is asked for on a terminal; elsewhere it is one line
+of standard input, or of --password-file. For a service token use "config set-token".
+
+  ` + a.keynest() + ` login ann@example.com --password-file pw.txt`,
+	}
+	return v.entrance(a, cmd, passwordFlag{}, func(cmd *cobra.Command, s *nestSession, email, password string) (client.NestLogin, error) {
+		return s.Login(cmd.Context(), email, password)
+	})
 }
 
 func (a *app) newNestLogout() *cobra.Command {
@@ -111,7 +147,8 @@ func (a *app) newNestConfig() *cobra.Command {
 	cmd := newGroup("config", "Keep a token and the server's URL for later calls", a.newNestSetToken(), a.newNestSetURL(), a.newNestConfigShow())
 	cmd.Long = `Keep a token and the server's URL for later calls. They are in keynest/config.json
 below XDG_CONFIG_HOME or ~/.config, which nobody else can read: one that others could
-read is refused. ` + nest.EnvToken + `, ` + nest.EnvTokenFile + ` and ` + nest.EnvBaseURL + ` win over it, and flags over those.`
+read is refused. ` + nest.EnvToken + `, ` + nest.EnvTokenFile + ` and ` + nest.EnvBaseURL + ` win over
+it, and flags over those.`
 	return cmd
 }
 

@@ -139,6 +139,9 @@ func (a *app) fetch(cmd *cobra.Command, s *nestSession, f *runFlags) (nest.Copy,
 }
 
 func (a *app) keepCopy(ctx context.Context, c nest.Copy, token, path string) error {
+	if err := nest.CheckCopyPath(path); err != nil {
+		return err
+	}
 	file, err := c.Seal(ctx, token)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coveydb/covey/cmd/covey/nest"
+	"github.com/coveydb/covey/layer/vault"
 )
 
 // nester is somebody who uses KeyNest's own program, with a home of their own.
@@ -31,9 +32,9 @@ type nester struct {
 }
 
 // nester makes a user and logs in.
-func newNester(t *testing.T) *nester {
+func newNester(t *testing.T, tune ...func(*vault.Config)) *nester {
 	t.Helper()
-	w := newWorld(t)
+	w := newWorld(t, tune...)
 	if o := w.asRootWith(annsPassword, "keynest", "user", "create", "ann@example.com", "--username", "ann", "--first-name", "Ann"); o.code != 0 {
 		t.Fatalf("%+v", o)
 	}
@@ -173,7 +174,7 @@ func TestFilesOfVariablesAreTheirOwnersAlone(t *testing.T) {
 	}
 	n.fails(exitUsage, "--format json, or --output ./json if a file", "env", "export", "1", "-o", "json")
 	n.fails(exitUsage, "exclude each other", "env", "export", "1", "--env", "2")
-	n.fails(exitFailed, "Invalid format", "env", "export", "1", "--format", "xml")
+	n.fails(exitUsage, "none of env, json, yaml", "env", "export", "1", "--format", "xml")
 	n.stdin = "KEY=new\n"
 	n.fails(exitConflict, "KEY", "env", "import", "--env", "1", "--keep")
 	n.stdin = "A=1\nno variable\nC='x\n"
@@ -395,6 +396,9 @@ func TestRunGoesOnWithACopyWhenNoServerAnswers(t *testing.T) {
 	n.environ = nil
 	if o := n.run("run", "--env", "1", "--fallback", filepath.Join(file, "below a file"), "--", "sh"); o.code != 7 || !strings.Contains(o.errOut, "was not written") {
 		t.Errorf("a copy that cannot be written: %+v", o)
+	}
+	if o := n.run("run", "--env", "1", "--fallback", os.DevNull, "--", "sh"); o.code != 7 || !strings.Contains(o.errOut, "no ordinary file") {
+		t.Errorf("a copy to where nothing stays: %+v", o)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 func (a *app) newNestVars() *cobra.Command {
 	cmd := newGroup("vars", "List, read, set and delete variables, and go back to old versions",
 		a.newVarList(), a.newVarGet(), a.newVarSet(), a.newVarRename(), a.newVarDelete(), a.newNestVersions(), a.newNestRollback())
-	cmd.Aliases = []string{"var", "variables", "variable"}
+	cmd.Aliases = []string{"var", "variables", "variable", "secrets"}
 	cmd.Long = `List, read, set and delete variables, and go back to old versions. A variable is its
 key together with --env, or its id. Values are read from standard input or a file, never
 from arguments, where other users of the machine could read them.`
@@ -160,6 +160,14 @@ func (a *app) writeValue(value string, row output.Row) error {
 // maxValue bounds what is read for a value in bytes; the API's own limit is lower.
 const maxValue = 1 << 20
 
+// oneKey refuses a value among the arguments, and does not repeat it.
+func oneKey(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 || len(args) == 1 && strings.Contains(args[0], "=") {
+		return usagef("a value among the arguments can be seen by others and stays in the shell's history: give the key alone, and the value on standard input or with --file")
+	}
+	return takes(1, 1)(cmd, args)
+}
+
 func (a *app) newVarSet() *cobra.Command {
 	var v nestVerb
 	var env envFlag
@@ -167,7 +175,7 @@ func (a *app) newVarSet() *cobra.Command {
 	var exact bool
 	var version uint64
 	cmd := &cobra.Command{
-		Use: "set KEY", Short: "Set a variable to what standard input or a file holds", Args: takes(1, 1),
+		Use: "set KEY", Short: "Set a variable to what standard input or a file holds", Args: oneKey,
 		Long: `Set a variable, new or not, to what standard input or --file holds; on a terminal it
 is asked for. One line end at the very end is left out, unless --exact is given.`,
 		Example: "  printf %s \"$PASSWORD\" | " + a.keynest() + " vars set DB_PASSWORD --env Web/production",
@@ -268,7 +276,7 @@ func (a *app) newNestVersions() *cobra.Command {
 			r.Columns = append(r.Columns, "VALUE")
 		}
 		return writeAll(a, r, s.Versions(cmd.Context(), id), func(one client.NestVersion) output.Row {
-			row := output.Row{Cells: []string{number(one.Version), one.Key, one.Change, one.CreatedBy, stamped(&one.Created, "")}}
+			row := output.Row{Cells: []string{number(one.Version), one.Key, one.Change, author(one), stamped(&one.Created, "")}}
 			if values {
 				row.Cells = append(row.Cells, orEmpty(one.Value))
 			} else {
@@ -278,6 +286,14 @@ func (a *app) newNestVersions() *cobra.Command {
 			return row
 		})
 	})
+}
+
+// author names who made a version: by id a user who has told no name.
+func author(v client.NestVersion) string {
+	if v.CreatedBy == "" && v.CreatedByID != nil {
+		return "user " + number(*v.CreatedByID)
+	}
+	return v.CreatedBy
 }
 
 func (a *app) newNestRollback() *cobra.Command {

@@ -84,9 +84,23 @@ func OpenCopy(ctx context.Context, file []byte, token string) (c Copy, err error
 	return c, nil
 }
 
+// CheckCopyPath says why no copy can be kept at path: what is there is no
+// ordinary file. A pipe, opened for a copy, would wait for somebody at its other
+// end for as long as it takes.
+func CheckCopyPath(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no ordinary file", path)
+	}
+	return nil // one that is not there, or cannot be reached, is told when it is opened
+}
+
 // ReadCopy opens the copy at path and checks that it is of the environment that
 // is called name and was read the same way.
 func ReadCopy(ctx context.Context, path, token, name string, resolved bool) (Copy, error) {
+	if err := CheckCopyPath(path); err != nil {
+		return Copy{}, err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return Copy{}, err

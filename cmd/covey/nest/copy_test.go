@@ -2,6 +2,7 @@ package nest
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,6 +83,31 @@ func TestACopyIsForOneEnvironment(t *testing.T) {
 	}
 	if _, err := ReadCopy(t.Context(), path+"2", token, "7", false); !os.IsNotExist(err) {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// One that is opened for a copy would wait for whom nobody has started.
+func TestWhatIsNoOrdinaryFileHoldsNoCopy(t *testing.T) {
+	dir := t.TempDir()
+	link, listener := filepath.Join(dir, "link"), filepath.Join(dir, "s")
+	l, err := net.Listen("unix", listener)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer l.Close()
+	if err := os.Symlink(listener, link); err != nil {
+		t.Skip(err)
+	}
+	for _, path := range []string{dir, listener, link} {
+		if err := CheckCopyPath(path); err == nil || !strings.Contains(err.Error(), "no ordinary file") {
+			t.Errorf("%s: %v", path, err)
+		}
+		if _, err := ReadCopy(t.Context(), path, token, "7", false); err == nil || !strings.Contains(err.Error(), "no ordinary file") {
+			t.Errorf("read %s: %v", path, err)
+		}
+	}
+	if err := CheckCopyPath(filepath.Join(dir, "none")); err != nil {
+		t.Errorf("nothing is there yet: %v", err)
 	}
 }
 

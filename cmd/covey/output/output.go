@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -36,19 +37,23 @@ const (
 	Plain Format = "plain"
 )
 
+// Formats returns the names of all formats.
+func Formats() []string {
+	return []string{string(Table), string(JSON), string(JSONL), string(YAML), string(Raw), string(Plain)}
+}
+
 // Parse returns the format named by text. "" is Table on a terminal and Plain
 // elsewhere.
 func Parse(text string, terminal bool) (Format, error) {
-	switch f := Format(text); f {
-	case Table, JSON, JSONL, YAML, Raw, Plain:
-		return f, nil
-	case "":
-		if terminal {
-			return Table, nil
-		}
+	switch {
+	case slices.Contains(Formats(), text):
+		return Format(text), nil
+	case text == "" && terminal:
+		return Table, nil
+	case text == "":
 		return Plain, nil
 	}
-	return "", fmt.Errorf("output format %q is none of table, json, jsonl, yaml, raw, plain", text)
+	return "", fmt.Errorf("output format %q is none of %s", text, strings.Join(Formats(), ", "))
 }
 
 // Row is one thing that was found.

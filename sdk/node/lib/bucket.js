@@ -1,6 +1,6 @@
 'use strict';
 
-const { NotFound } = require('./errors.js');
+const { NotFound, member, unexpected } = require('./errors.js');
 const { parse } = require('./calls.js');
 const { fields } = require('./fields.js');
 
@@ -28,6 +28,9 @@ class Bucket {
       throw new TypeError('the id of a bucket must be a text');
     }
     this.#transport = transport;
+    if (key && !(typeof key === 'string' && /^[\x21-\x7e]+$/.test(key))) {
+      throw new TypeError('the key of a bucket must be text of visible ASCII characters');
+    }
     this.#key = key;
     this.id = id;
   }
@@ -73,6 +76,9 @@ class Bucket {
       method: 'PATCH', path: this.#at(key), query: ttlQuery(ttl), body: /^[+-]/.test(delta) ? delta : `+${delta}`,
     }, options);
     const sum = answer.body.toString('utf8');
+    if (!/^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(sum)) {
+      throw unexpected('PATCH of a key');
+    }
     return /^-?\d+$/.test(sum) && !Number.isSafeInteger(Number(sum)) ? BigInt(sum) : Number(sum);
   }
 
@@ -124,7 +130,7 @@ class Bucket {
       ...json(fields({ prefix, ttl, permissions: Array.isArray(permissions) ? permissions.join(',') : permissions })),
     };
     call.headers.Accept = 'application/json';
-    return parse(await this.#send(call, options), call).access_token;
+    return member(parse(await this.#send(call, options), call), 'access_token', 'string', 'POST of a token');
   }
 
   /** Deletes the bucket with everything in it. */
@@ -164,7 +170,11 @@ class Bucket {
       }
     }
     const call = { method: 'GET', path: this.#root, query: q };
-    return parse(await this.#send(call, options), call);
+    const page = parse(await this.#send(call, options), call);
+    if (!Array.isArray(page)) {
+      throw unexpected('GET of a bucket');
+    }
+    return page;
   }
 
   async *#pages({ skip = 0, limit = Infinity, ...query }, options) {

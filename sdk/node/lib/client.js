@@ -31,7 +31,15 @@ class KeyNest {
    * an array or with commas between them. timeout (ms) bounds a call with all its
    * tries. tls are options of https.Agent such as ca.
    */
-  constructor({ token, baseUrl, timeout = 30_000, maxRetries = 4, tls } = {}) {
+  constructor(config = {}) {
+    if (config === null || typeof config !== 'object') {
+      throw new TypeError('the configuration must be an object such as { token }');
+    }
+    const { token, baseUrl, timeout = 30_000, maxRetries = 4, tls, ...others } = config;
+    const [unknown] = Object.keys(others);
+    if (unknown !== undefined) {
+      throw new TypeError(`the configuration has no ${unknown}`);
+    }
     const { KEYNEST_TOKEN, KEYNEST_BASE_URL } = process.env;
     this.#transport = new Transport({
       token: token ?? (KEYNEST_TOKEN?.trim() || null), baseUrl: baseUrl ?? (KEYNEST_BASE_URL?.trim() || defaultBaseUrl),

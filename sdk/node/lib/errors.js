@@ -3,6 +3,9 @@
 // No error of this package holds a token, a key, a value or a body that was
 // sent: errors end up in logs.
 
+/** How much of an answer's details is in a message, in UTF-16 units. */
+const maxWords = 500;
+
 /** All errors that calls of this package reject with, but for wrong arguments (TypeError) and the caller's own abort. */
 class KeyNestError extends Error {
   constructor(message, options) {
@@ -16,7 +19,7 @@ class KeyNestError extends Error {
 /** The server answered, and said no. */
 class APIError extends KeyNestError {
   constructor(what, answer) {
-    super(`${what}: ${answer.status} ${answer.error}`);
+    super(`${what}: ${answer.status} ${inWords(answer)}`);
     this.status = answer.status;
     this.error = answer.error;
     this.details = answer.details;
@@ -86,6 +89,32 @@ function fromAnswer(what, { status, headers, body, endpoint }, changes) {
   });
 }
 
+/** The error for a success whose content is not that of the API. */
+function unexpected(what) {
+  return new KeyNestError(`${what}: the answer is not what was asked for: is this the base URL of the API?`);
+}
+
+/** A member of an answer that is to be an object with it, of a type or an array. */
+function member(answer, name, type, what) {
+  const value = answer?.[name];
+  if (type === 'array' ? !Array.isArray(value) : typeof value !== type) {
+    throw unexpected(what);
+  }
+  return value;
+}
+
+/** An answer's text with its details: "Validation failed: key: This field is required.". */
+function inWords({ error, details }) {
+  if (details === null || details === error) {
+    return error;
+  }
+  const texts = typeof details === 'object' && !Array.isArray(details)
+    ? Object.entries(details).map(([name, told]) => `${name}: ${[told].flat().filter((t) => typeof t === 'string').join(' ')}`)
+    : [details].flat().filter((t) => typeof t === 'string');
+  const all = texts.join('; ');
+  return all ? `${error.replace(/\.$/, '')}: ${all.length > maxWords ? `${all.slice(0, maxWords)}…` : all}` : error;
+}
+
 function text(value) {
   return typeof value === 'string' ? value : '';
 }
@@ -103,4 +132,6 @@ module.exports = {
   KeyNestError, APIError, AuthenticationError, PermissionDenied, NotFound, ValidationError, Conflict, RateLimited,
   Unavailable, UnknownOutcome, ConnectionError, SignatureError,
 };
-Object.defineProperty(module.exports, 'fromAnswer', { value: fromAnswer, enumerable: false });
+for (const [name, value] of Object.entries({ fromAnswer, unexpected, member })) {
+  Object.defineProperty(module.exports, name, { value, enumerable: false }); // not for callers of the package
+}

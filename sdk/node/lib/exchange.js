@@ -50,6 +50,7 @@ function exchange(endpoint, message, { agent, patience, signal }) {
     signal?.addEventListener('abort', abort, { once: true });
     req.setTimeout(patience, () => fail(new Error(`nothing came for ${patience} ms`)));
     req.on('error', fail);
+    req.on('close', () => fail(new Error('the connection was closed'))); // after an answer that switches protocols
     req.on('socket', (socket) => {
       if (!socket.connecting) {
         connected = true; // a kept one

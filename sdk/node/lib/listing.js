@@ -1,6 +1,6 @@
 'use strict';
 
-const { NotFound } = require('./errors.js');
+const { NotFound, member, unexpected } = require('./errors.js');
 
 /**
  * Listing is a list that has not been fetched yet. `await` it for an array of
@@ -23,7 +23,16 @@ class Listing {
     if (number !== undefined) {
       q.set('page', String(number));
     }
-    return this.#load(q);
+    return this.#fetch(q);
+  }
+
+  async #fetch(q) {
+    const page = await this.#load(q);
+    member(page, 'results', 'array', 'a list');
+    if (typeof (page.next ?? '') !== 'string') {
+      throw unexpected('a list');
+    }
+    return page;
   }
 
   /** All pages; only one if the filters name it. */
@@ -33,7 +42,7 @@ class Listing {
     for (let first = true; ; first = false) {
       let page;
       try {
-        page = await this.#load(q);
+        page = await this.#fetch(q);
       } catch (e) {
         if (!first && e instanceof NotFound) {
           return; // what was on this page has been deleted meanwhile
@@ -46,7 +55,7 @@ class Listing {
         return;
       }
       // Only the query is followed: another host must not get the token.
-      const follow = new URL(next, 'http://localhost').searchParams;
+      const follow = new URLSearchParams(next.slice(next.indexOf('?') + 1));
       if (follow.toString() === q.toString()) {
         return;
       }

@@ -1,7 +1,7 @@
 'use strict';
 
 const crypto = require('node:crypto');
-const { exchange, newAgents } = require('./exchange.js');
+const { exchange, newAgents, Broken } = require('./exchange.js');
 const { fromAnswer, ConnectionError, APIError } = require('./errors.js');
 const { parseEndpoints } = require('./endpoints.js');
 
@@ -11,6 +11,10 @@ const patience = 15_000;
 const freshFor = 2000;
 const firstPause = 200;
 const longestPause = 5000;
+/** What a timer of Node can wait; with more it fires at once. */
+const longestTimeout = 2 ** 31 - 1;
+/** Answers that say nothing of an earlier try: what it needed may be gone since. */
+const silent = new Set([401, 403, 404, 429]);
 const version = require('../package.json').version;
 
 /**
@@ -37,7 +41,7 @@ class Transport {
     this.token = token;
     this.#endpoints = parseEndpoints(baseUrl);
     this.#agents = newAgents(tls);
-    this.timeout = number('timeout', timeout, 1);
+    this.timeout = number('timeout', timeout, 1, longestTimeout);
     this.maxRetries = number('maxRetries', maxRetries, 0);
   }
 
@@ -71,7 +75,7 @@ class Transport {
    */
   async send(call, options = {}) {
     const message = this.#message(call, options);
-    const timeout = number('timeout', options.timeout ?? this.timeout, 1);
+    const timeout = number('timeout', options.timeout ?? this.timeout, 1, longestTimeout);
     const clock = new Clock(timeout, options.signal);
     try {
       return await this.#rounds(message, clock);
@@ -146,6 +150,9 @@ class Transport {
       });
     } catch (broken) {
       clock.rethrow();
+      if (!(broken instanceof Broken)) {
+        throw broken; // a TypeError: what was given cannot be sent
+      }
       return this.#lost(broken, message, clock);
     }
     this.#note(answer.headers['covey-version']);
@@ -256,7 +263,7 @@ function worthTelling(before, error, message) {
 
 /** Whether an error leaves open what became of an earlier try. */
 function inDoubt(error) {
-  return !(error instanceof APIError) || error.status >= 500 || error.status === 429;
+  return !(error instanceof APIError) || error.status >= 500 || silent.has(error.status);
 }
 
 function pause(round, retryAfter) {
@@ -265,9 +272,9 @@ function pause(round, retryAfter) {
   return Math.max(jittered, (retryAfter ?? 0) * 1000);
 }
 
-function number(name, value, least) {
-  if (typeof value !== 'number' || !(value >= least) || !Number.isFinite(value)) {
-    throw new TypeError(`${name} must be a number from ${least}`);
+function number(name, value, least, most = Number.MAX_SAFE_INTEGER) {
+  if (typeof value !== 'number' || !(value >= least && value <= most)) {
+    throw new TypeError(`${name} must be a number from ${least} to ${most}`);
   }
   return value;
 }

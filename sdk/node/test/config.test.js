@@ -74,6 +74,9 @@ test('wrong configuration is told at once', () => {
   for (const bad of [{ token: 'a b' }, { token: 'a\r\nX: y' }, { token: '' }, { token: 5 }, { timeout: 0 }, { timeout: '1' }, { maxRetries: -1 }, { timeout: NaN }]) {
     assert.throws(() => new KeyNest({ baseUrl: 'http://x', ...bad }), TypeError, JSON.stringify(bad));
   }
+  assert.throws(() => new KeyNest({ base_url: 'http://x' }), /^TypeError: the configuration has no base_url$/);
+  assert.throws(() => new KeyNest('http://x'), TypeError);
+  assert.throws(() => new KeyNest(null), TypeError);
 });
 
 test('a private certificate authority is believed only when it is given', async (t) => {

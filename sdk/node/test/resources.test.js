@@ -132,7 +132,7 @@ test('the fields of a wrong request are told', async (t) => {
   await assert.rejects(new KeyNest({ token: 'abc', baseUrl: s.url }).variables.create({ environmentId: 1 }), (e) => {
     assert.ok(e instanceof ValidationError);
     assert.equal(e.name, 'ValidationError');
-    assert.equal(e.message, 'POST /api/variables/: 400 Validation failed');
+    assert.equal(e.message, 'POST /api/variables/: 400 Validation failed: key: This field is required.');
     assert.deepEqual([e.status, e.error, e.details, e.code, e.requestId], [400, 'Validation failed', details, 'VALIDATION_ERROR', 'r1']);
     return true;
   });

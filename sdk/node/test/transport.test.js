@@ -4,7 +4,7 @@ const test = require('node:test');
 const assert = require('node:assert/strict');
 const { fake, nobody } = require('../testkit/fake.js');
 const {
-  KeyNest, APIError, ConnectionError, RateLimited, Unavailable, UnknownOutcome, Conflict,
+  KeyNest, KeyNestError, APIError, ConnectionError, RateLimited, Unavailable, UnknownOutcome, Conflict,
 } = require('../index.js');
 
 const token = '0123456789abcdef0123456789abcdef01234567';
@@ -213,4 +213,56 @@ test('a kept connection that the server has closed costs nothing', async (t) => 
   s.server.closeIdleConnections();
   await c.auth.register({ username: 'a' });
   assert.equal(s.requests.length, 2);
+});
+
+for (const status of [401, 403, 404]) {
+  test(`${status} says nothing of an earlier try: what that needed may be gone since`, async (t) => {
+    const s = await fake(t, 'break', { status });
+    await assert.rejects(client(t, s.url).variables.delete(1), (e) => e.status === status && e.outcomeUnknown);
+  });
+}
+
+test('a logout whose answer was lost is done', async (t) => {
+  const s = await fake(t, 'break', { status: 401 }, { body: {} });
+  const c = client(t, s.url);
+  assert.deepEqual(await c.auth.logout(), { message: 'Successfully logged out' });
+  await c.projects.get(1);
+  assert.equal(s.requests[2].headers.authorization, undefined);
+});
+
+test('a logout with a token that does not count is refused', async (t) => {
+  const s = await fake(t, { status: 401 });
+  await assert.rejects(client(t, s.url).auth.logout(), { name: 'AuthenticationError' });
+});
+
+test('what cannot be sent is a TypeError, and nothing is', async (t) => {
+  const s = await fake(t, {});
+  const c = client(t, s.url);
+  await assert.rejects(c.variables.delete(1, { idempotencyKey: 'sixteen\nletters!' }), TypeError);
+  await assert.rejects(c.request('GET', '/ä b'), TypeError);
+  await assert.rejects(c.request('G T', '/'), TypeError);
+  await assert.rejects(c.auth.login('ada@example.com', 'hunter2'), (e) => e instanceof TypeError && !e.message.includes('hunter2'));
+  assert.throws(() => c.bucket('id', 's3cret\n'), (e) => e instanceof TypeError && !e.message.includes('s3cret'));
+  assert.throws(() => client(t, s.url, { timeout: 2 ** 31 }), /^TypeError: timeout must be a number from 1 to 2147483647$/);
+  await assert.rejects(c.projects.get(1, { timeout: 2 ** 31 }), TypeError);
+  assert.equal(s.requests.length, 0);
+});
+
+test('an answer that switches protocols is none, and is not waited for', async (t) => {
+  const s = await fake(t, { status: 101, headers: { Connection: 'Upgrade', Upgrade: 'other' }, body: '' });
+  await assert.rejects(client(t, s.url, { maxRetries: 0 }).projects.get(1), /no answer from .* \(the connection was closed\)$/);
+});
+
+test('answers of another shape are errors of this package', async (t) => {
+  const calls = {
+    list: (c) => c.projects.list(), members: (c) => c.organizations.members(1), sum: (c) => c.bucket('b').increment('n'),
+    login: (c) => c.auth.login({ email: 'a', password: 'p' }), keys: (c) => c.bucket('b').keys(), token: (c) => c.bucket('b').createToken(),
+    password: (c) => c.auth.changePassword({ currentPassword: 'a', newPassword: 'b' }),
+  };
+  for (const body of ['', 'null', '"x"', '{"results": 5, "token": 5}', '{"results": [], "next": 7}', '<html>']) {
+    const s = await fake(t, { body });
+    for (const [name, call] of Object.entries(calls)) {
+      await assert.rejects(Promise.resolve(call(client(t, s.url))), KeyNestError, `${name}: ${body}`);
+    }
+  }
 });

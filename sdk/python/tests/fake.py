@@ -13,6 +13,8 @@ DROP = "drop"  # close the connection without an answer
 HANG = "hang"  # answer nothing until the server is closed
 DRIP = "drip"  # send a byte now and then
 CUT = "cut"  # promise more than is sent
+BREAK = "break"  # break off within the headers
+DIE = "die"  # close the connection without an answer, and listen no more
 
 
 class Request:
@@ -42,7 +44,7 @@ class Server:
     """Answers with the results of respond(request), or with the next of a list."""
 
     def __init__(self, respond):
-        self.requests, self.connections = [], 0
+        self.requests, self.connections, self._open = [], 0, []
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._respond = respond if callable(respond) else self._next(list(respond))
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -50,6 +52,11 @@ class Server:
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
         self._thread.start()
         self.url = "http://127.0.0.1:%d" % self._http.server_port
+
+    def hang_up(self):
+        """Close the connections that are idle."""
+        for connection in self._open:
+            connection.shutdown(socket.SHUT_RDWR)
 
     def close(self):
         self._ended.set()
@@ -68,6 +75,7 @@ class Server:
             def setup(self):
                 super().setup()
                 server.connections += 1
+                server._open.append(self.connection)
 
             def serve(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -94,6 +102,10 @@ class Server:
                     self.wfile.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
                 elif how == HANG:
                     server._ended.wait(30)
+                elif how == BREAK:
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Le")
+                elif how == DIE:
+                    server._http.socket.shutdown(socket.SHUT_RDWR)
                 elif how == CUT:
                     self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}")
                 elif how == DRIP:

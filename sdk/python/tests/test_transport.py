@@ -5,7 +5,7 @@ from unittest import mock
 import keynest
 from keynest import KeyNestClient
 
-from .fake import CUT, DRIP, DROP, HANG, SLOW, Clock, answer, closed_url, refusal, serve
+from .fake import BREAK, CUT, DIE, DRIP, DROP, HANG, SLOW, Clock, answer, closed_url, refusal, serve
 
 VARIABLE = answer(201, {"id": 7, "key": "K", "decrypted_value": "v"})
 EMPTY = answer(200, {"count": 0, "next": None, "previous": None, "results": []})
@@ -13,7 +13,7 @@ EMPTY = answer(200, {"count": 0, "next": None, "previous": None, "results": []})
 
 class Retries(unittest.TestCase):
     def test_a_change_is_sent_again_with_the_same_key(self):
-        for name, first in {"503": refusal(503), "504": refusal(504), "lost": DROP, "cut off": CUT, "502": refusal(502)}.items():
+        for name, first in {"503": refusal(503), "504": refusal(504), "lost": DROP, "cut off": CUT, "cut off in the headers": BREAK, "502": refusal(502)}.items():
             with self.subTest(name):
                 client, server = serve(self, [first, VARIABLE])
                 self.assertEqual(client.variables.create(key="K", value="v", environment_id=1).id, 7)
@@ -43,7 +43,7 @@ class Retries(unittest.TestCase):
                     client.variables.create(key="K", value="v", environment_id=1)
                 e = caught.exception
                 self.assertEqual((e.status, e.error, e.code, e.details, e.request_id), (status, "No.", "CODE", {"key": ["Bad."]}, "r1"))
-                self.assertEqual(str(e), "%d No.: key: Bad. (request r1)" % status)
+                self.assertEqual(str(e), "%d No: key: Bad. (request r1)" % status)
                 self.assertFalse(e.outcome_unknown)
                 self.assertEqual(len(server.requests), 1)
 
@@ -197,6 +197,21 @@ class Connections(unittest.TestCase):
         client.projects.list()
         self.assertEqual(client.variables.create(key="K", value="v", environment_id=1).id, 7)
 
+    def test_a_change_over_one_that_broke_may_have_been_applied(self):
+        client, _ = serve(self, [EMPTY, DIE], max_retries=0)
+        client.projects.list()
+        with self.assertRaises(keynest.ConnectionError) as caught:
+            client.variables.delete(1)
+        self.assertTrue(caught.exception.outcome_unknown)
+
+    def test_one_that_was_closed_while_idle_leaves_no_doubt(self):
+        client, server = serve(self, [EMPTY, answer(404)], max_retries=0)
+        client.projects.list()
+        server.hang_up()
+        with self.assertRaises(keynest.NotFound) as caught:
+            client.variables.delete(1)
+        self.assertFalse(caught.exception.outcome_unknown)
+
     def test_after_a_fork_it_is_not_used(self):
         client, server = serve(self, [EMPTY])
         client.projects.list()
@@ -214,6 +229,38 @@ class Connections(unittest.TestCase):
         client.projects.list()
         client.variables.create(key="K", value="v", environment_id=1)
         self.assertEqual([r.headers.get("Covey-Version") for r in server.requests], [None, "41"])
+
+
+class Unexpected(unittest.TestCase):
+    """Answers that are not those of the API are errors of this package."""
+
+    def test_answers_of_another_shape(self):
+        calls = {
+            "list": lambda c: c.projects.list(), "get": lambda c: c.variables.get(1), "login": lambda c: c.auth.login("a@b.c", "p"),
+            "members": lambda c: c.organizations.members(1), "sum": lambda c: c.buckets("b").add("n"), "invite": lambda c: c.organizations.invite_member(1, "a@b.c"),
+        }
+        for body in (b"", b"null", b'"x"', b'[["x"]]', b"[" * 100_000, b'{"token": 5', b'{"count": 1, "results": null}'):
+            for name, call in calls.items():
+                if name == "get" and b"results" in body:
+                    continue  # any object will do
+                with self.subTest(name, body=body[:30]):
+                    client, _ = serve(self, [answer(200, body)])
+                    with self.assertRaises(keynest.APIError) as caught:
+                        call(client)
+                    self.assertIn("is this the base URL", str(caught.exception))
+
+    def test_headers_that_look_like_numbers(self):
+        for value in ("\u00b2", "9" * 5000):
+            client, server = serve(self, [answer(200, {"count": 0, "results": []}, Covey_Version=value), answer(503, Retry_After=value), VARIABLE])
+            client.projects.list()
+            self.assertEqual(client.variables.create(key="K", value="v", environment_id=1).id, 7)
+            self.assertIsNone(server.requests[1].headers.get("Covey-Version"))
+
+    def test_a_list_that_becomes_shorter_meanwhile_ends(self):
+        page = {"count": 3, "next": "http://elsewhere/?page=2", "previous": None, "results": [{"id": 1}]}
+        client, server = serve(self, [answer(200, page), refusal(404, "Invalid page.")])
+        self.assertEqual([p.id for p in client.projects.list()], [1])
+        self.assertEqual(server.requests[1].path, "/api/projects/?page=2")
 
 
 class Options(unittest.TestCase):

@@ -1,5 +1,6 @@
 'use strict';
 
+const { member } = require('../errors.js');
 const { segment } = require('../fields.js');
 
 class Organizations {
@@ -31,7 +32,8 @@ class Organizations {
 
   /** The members, as an array. */
   async members(id, options) {
-    return (await this.#calls.get(`${at(id)}members/`, {}, options)).members;
+    const path = `${at(id)}members/`;
+    return member(await this.#calls.get(path, {}, options), 'members', 'array', `GET ${path}`);
   }
 
   async inviteMember(id, { email, role }, options) {

@@ -10,13 +10,14 @@ import http.client
 import io
 import os
 import re
+import selectors
 import socket
 import ssl
 import threading
 import time
 import weakref
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 _IDLE = 20.0  # seconds that an unused connection is kept
@@ -94,20 +95,24 @@ class Endpoint:
         self._process = os.getpid()
         weakref.finalize(self, _close, self._idle)
 
-    def exchange(self, method: str, target: str, headers: Headers, body: Optional[bytes], *, deadline: float, repeatable: bool) -> Answer:
+    def exchange(
+        self, method: str, target: str, headers: Headers, body: Optional[bytes], *, deadline: float, lost: Optional[Callable[[], None]]
+    ) -> Answer:
         """Send a request and read the whole answer, until a time of time.monotonic.
 
-        A connection that was kept may turn out to be closed: a request that may
-        be repeated is sent again over a new one; another goes over a new one at once.
+        A connection that was kept may break as it is used: a request that may be
+        repeated is sent again over a new one, after a call of `lost`; another, for
+        which `lost` is None, goes over a new one at once.
         """
-        line = self._kept() if repeatable else None
-        if line is not None:
+        line = self._kept() if lost is not None else None
+        if line is not None and lost is not None:
             try:
                 return self._over(line, method, target, headers, body, deadline)
             except Lost:
                 self.close()  # the others are as old
                 if time.monotonic() >= deadline:
                     raise
+                lost()
         return self._over(self._connect(deadline), method, target, headers, body, deadline)
 
     def close(self) -> None:
@@ -122,7 +127,7 @@ class Endpoint:
         with self._lock:
             while self._idle:
                 since, line = self._idle.pop()
-                if time.monotonic() - since < _IDLE:
+                if time.monotonic() - since < _IDLE and not line.stale():
                     return line
                 line.close()
         return None
@@ -189,6 +194,12 @@ class Line:
     def close(self) -> None:
         self._conn.close()
 
+    def stale(self) -> bool:
+        """Whether the server has closed the connection, or spoken out of turn."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._conn.sock.fileno(), selectors.EVENT_READ)
+            return bool(selector.select(0))
+
     def exchange(self, method: str, target: str, headers: Headers, body: Optional[bytes]) -> Tuple[Answer, bool]:
         conn = self._conn
         named = {name.lower() for name, _ in headers.pairs}
@@ -203,8 +214,11 @@ class Line:
         elif method in ("POST", "PUT", "PATCH"):
             conn.putheader("Content-Length", "0")
         conn.endheaders(body)
+        bounded: Any = conn.sock
         response = conn.getresponse()
         with response:
+            if bounded.ended or response.status < 200:  # http.client takes headers that break off for whole ones
+                raise http.client.IncompleteRead(b"")
             told = {name.lower(): value for name, value in response.getheaders()}
             promised = response.length  # None when it comes in chunks
             content = _whole(response)
@@ -230,6 +244,7 @@ class _Bounded:
 
     def __init__(self, sock: Any, line: Line) -> None:
         self._sock, self._line = sock, line
+        self.ended = False  # the server has closed the connection
 
     def arm(self) -> None:
         left = self._line.deadline - time.monotonic()
@@ -244,6 +259,10 @@ class _Bounded:
     def makefile(self, mode: str, *_: Any) -> io.BufferedReader:
         return io.BufferedReader(_Reader(self._sock.makefile(mode, buffering=0), self))
 
+    def fileno(self) -> int:
+        number: int = self._sock.fileno()
+        return number
+
     def close(self) -> None:
         self._sock.close()
 
@@ -257,7 +276,10 @@ class _Reader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> Any:
         self._bounded.arm()
-        return self._raw.readinto(buffer)
+        count = self._raw.readinto(buffer)
+        if count == 0:
+            self._bounded.ended = True
+        return count
 
     def close(self) -> None:
         if not self.closed:

@@ -9,6 +9,7 @@ from ._http import Answer, Secret
 from ._transport import Query, Request, Transport, encode, parse
 from .listing import Fetch, Listing
 from .listing import Query as Pairs
+from .records import Record
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class Resource:
     def _list(self, path: str, make: Callable[[Mapping[str, Any]], T], query: Mapping[str, Any]) -> Listing[T]:
         def fetch(pairs: Optional[Pairs]) -> Mapping[str, Any]:
             page = self._json("GET", path, query=query if pairs is None else pairs)
-            return page if isinstance(page, dict) else {"count": len(page), "results": page}
+            return {"count": len(page), "results": page} if isinstance(page, list) else Record(page)
 
         fetcher: Fetch = fetch
         return Listing(fetcher, make)

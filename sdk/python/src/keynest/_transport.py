@@ -95,7 +95,7 @@ class Shared:
     def note(self, answer: Answer) -> None:
         """Remember the newest version of the store that an answer named."""
         told = answer.headers.get("covey-version", "")
-        if told.isdigit():
+        if told.isascii() and told.isdigit() and len(told) <= 20:
             with self._lock:
                 if int(told) >= self._version:
                     self._version, self._seen = int(told), time.monotonic()
@@ -185,7 +185,7 @@ class _Call:
         if len(self.shared.endpoints) > 1:
             limit = min(limit, time.monotonic() + self.options.timeout / 2)
         request = self.request
-        return endpoint.exchange(request.method, request.target, self.headers, request.body, deadline=limit, repeatable=request.repeatable)
+        return endpoint.exchange(request.method, request.target, self.headers, request.body, deadline=limit, lost=self._doubt if request.repeatable else None)
 
     def _silence(self, endpoint: Endpoint, e: Exception) -> errors.KeyNestError:
         log.debug("%s %s: no answer from %s: %s", self.request.method, self.request.path, endpoint.url, e)
@@ -251,8 +251,15 @@ def parse(answer: Answer) -> Any:
         return None
     try:
         return json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise errors.APIError(answer.status, "the answer is not JSON: is this the base URL of the API?") from None
+
+
+def member(answer: Any, name: str) -> Any:
+    """A member of an answer that is to be an object with it."""
+    if not isinstance(answer, dict) or name not in answer:
+        raise errors.unexpected()
+    return answer[name]
 
 
 def compact(members: Dict[str, Any]) -> Dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional
 
 from ._http import Secret
 from ._resource import PAGE, Resource, ident
-from ._transport import compact, parse
+from ._transport import compact, member, parse
 from .errors import AuthenticationError
 from .listing import Listing
 from .records import Member, Organization, Record, ServiceToken, Session, User
@@ -54,7 +54,7 @@ class Auth(Resource):
         return self._enter(Session(parse(self._caller.call("POST", "/api/auth/password/", form, once=False))))
 
     def _enter(self, session: Session) -> Session:
-        self._caller.token = Secret(session.token, "token")
+        self._caller.token = Secret(str(member(session.to_dict(), "token")), "token")
         return session
 
 
@@ -80,12 +80,12 @@ class Organizations(Resource):
 
     def members(self, organization_id: int) -> List[Member]:
         answer = self._json("GET", ident("/api/organizations/%s/members/", organization_id))
-        return [Member(member) for member in answer["members"]]
+        return [Member(one) for one in member(answer, "members")]
 
     def invite_member(self, organization_id: int, email: str, role: str = "viewer") -> Member:
         """Make the owner of an account a member."""
         answer = self._json("POST", ident("/api/organizations/%s/invite_member/", organization_id), {"email": email, "role": role})
-        return Member(answer["member"])
+        return Member(member(answer, "member"))
 
     def update_member_role(self, organization_id: int, user_id: int, role: str) -> Record:
         form: Dict[str, Any] = {"user_id": user_id, "role": role}

@@ -75,7 +75,7 @@ class APIError(KeyNestError):
     def __str__(self) -> str:
         text = "%d %s" % (self.status, self.error)
         if self.details and self.details != self.error:
-            text += ": " + _flat(self.details)
+            text = text.rstrip(".") + ": " + _flat(self.details)
         if self.outcome_unknown:
             text += "; the change may have been applied"
         if self.request_id:
@@ -153,16 +153,21 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes) -> APIErro
     )
 
 
+def unexpected() -> APIError:
+    """The error for a success whose content is not that of the API."""
+    return APIError(200, "the answer is not what was asked for: is this the base URL of the API?")
+
+
 def retry_after(headers: Mapping[str, str]) -> Optional[float]:
     """How many seconds an answer asks to wait; None if it does not say."""
     text = headers.get("retry-after", "")
-    return float(text) if text.isdigit() and len(text) < 10 else None
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
     try:
         told = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
 

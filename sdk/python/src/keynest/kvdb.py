@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 from urllib.parse import quote
 
 from ._http import Answer, Secret
-from ._transport import Request, Transport, compact, encode, parse
-from .errors import NotFound
+from ._transport import Request, Transport, compact, encode, member, parse
+from .errors import NotFound, unexpected
 
 Key = Union[str, bytes]
 Value = Union[str, bytes, int, float]
@@ -95,8 +94,9 @@ class Bucket:
 
     def add(self, key: Key, amount: Union[int, float] = 1, *, ttl: Optional[int] = None) -> Union[int, float]:
         """Add to a counter, once however often the call is tried, and return the sum."""
-        body = encode(amount)
-        total: Union[int, float] = json.loads(self._send("PATCH", self._at(key), body=body, query=compact({"ttl": ttl})).body)
+        total = parse(self._send("PATCH", self._at(key), body=encode(amount), query=compact({"ttl": ttl})))
+        if not isinstance(total, (int, float)):
+            raise unexpected()
         return total
 
     def delete(self, key: Key, *, if_match: Optional[str] = None) -> None:
@@ -124,7 +124,7 @@ class Bucket:
         form = compact({"permissions": ",".join(permissions), "prefix": prefix, "ttl": ttl})
         request = self._request("POST", "/%s/tokens/" % self.id, body=encode(form), kind="application/json", headers=(("Accept", "application/json"),))
         request.harmless = True
-        token: str = parse(self._transport.send(request))["access_token"]
+        token: str = member(parse(self._transport.send(request)), "access_token")
         return token
 
     def update(self, **policy: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Callable, Generic, Iterator, List, Mapping, Optional, Tuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
+from .errors import NotFound, unexpected
+
 T = TypeVar("T")
 
 Query = List[Tuple[str, str]]
@@ -28,6 +30,8 @@ class Listing(Generic[T]):
 
     def __init__(self, fetch: Fetch, make: Callable[[Mapping[str, Any]], T], page: Optional[Mapping[str, Any]] = None) -> None:
         page = fetch(None) if page is None else page
+        if not isinstance(page.get("count"), int) or not isinstance(page.get("results"), list):
+            raise unexpected()
         self._fetch, self._make = fetch, make
         self._next: Optional[str] = page.get("next")
         self.count: int = page["count"]
@@ -42,7 +46,10 @@ class Listing(Generic[T]):
         # Only what the server says about the page counts: the token goes to the
         # endpoints that were configured, and nowhere else.
         query = parse_qsl(urlsplit(self._next).query, keep_blank_values=True)
-        return Listing(self._fetch, self._make, self._fetch(query))
+        try:
+            return Listing(self._fetch, self._make, self._fetch(query))
+        except NotFound:
+            return None  # what was on it has been deleted meanwhile
 
     def pages(self) -> Iterator[Listing[T]]:
         """This page and all behind it."""

@@ -14,6 +14,8 @@ from __future__ import annotations
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar, Dict, FrozenSet, Iterator, List, Mapping, Optional, Union
 
+from .errors import unexpected
+
 When = Union[str, date, datetime]
 
 
@@ -23,6 +25,8 @@ class Record(Mapping[str, Any]):
     _secret: ClassVar[FrozenSet[str]] = frozenset()
 
     def __init__(self, members: Mapping[str, Any]) -> None:
+        if not isinstance(members, Mapping):
+            raise unexpected()
         self._members = dict(members)
 
     def __getitem__(self, name: str) -> Any:
