@@ -91,7 +91,7 @@ var recordable = map[string]detailNames{
 		"old_organization", "new_organization"}},
 	"delete project":     {must: []string{"name", "organization"}},
 	"create environment": {must: []string{"name", "project", "type"}},
-	"update environment": {must: []string{"name", "project", "type"}, may: []string{"old_name", "fields"}},
+	"update environment": {must: []string{"name", "project", "type"}, may: []string{"old_name", "fields", "max_versions"}},
 	"delete environment": {must: []string{"name", "project", "type"}},
 	"view environment":   {must: []string{"variable_count", "environment", "project"}, may: []string{"at"}},
 	"export environment": {must: []string{"format", "variable_count", "failed_decryptions", "environment", "project"},

@@ -195,7 +195,7 @@ func (s *Session) CreateEnvironment(fields EnvironmentFields) (Environment, erro
 	s.tx.Set(byID(environmentByte, id), encode(row), 0)
 	s.tx.Set(byIDs(environmentsByte, row.Project, id), nil, 0)
 	addCount(s.tx, countEnvironments, row.Project, 1)
-	if err := s.auditEnvironment(verbCreate, at, ""); err != nil {
+	if err := s.auditEnvironment(verbCreate, at, nil); err != nil {
 		return Environment{}, err
 	}
 	return s.showEnvironment(at)
@@ -222,7 +222,7 @@ func (s *Session) UpdateEnvironment(id uint64, fields EnvironmentFields) (Enviro
 	if err != nil {
 		return Environment{}, err
 	}
-	f, row, before := FieldErrors{}, at.environment, at.environment.Name
+	f, row, before := FieldErrors{}, at.environment, *at.environment
 	fields.apply(f, row)
 	if fields.Project != nil && *fields.Project != row.Project {
 		_, _, err := s.project(*fields.Project, ReadOrganization)
@@ -233,15 +233,15 @@ func (s *Session) UpdateEnvironment(id uint64, fields EnvironmentFields) (Enviro
 	if err := f.Err(); err != nil {
 		return Environment{}, err
 	}
-	if row.Name != before {
+	if row.Name != before.Name {
 		if err := s.claimName(row.Project, row.Name, id); err != nil {
 			return Environment{}, err
 		}
-		s.tx.Delete(byIDText(nameByte, row.Project, before))
+		s.tx.Delete(byIDText(nameByte, row.Project, before.Name))
 	}
 	row.Updated = s.now()
 	s.tx.Set(byID(environmentByte, id), encode(row), 0)
-	if err := s.auditEnvironment(verbUpdate, at, before); err != nil {
+	if err := s.auditEnvironment(verbUpdate, at, &before); err != nil {
 		return Environment{}, err
 	}
 	return s.showEnvironment(at)
@@ -266,17 +266,23 @@ func (s *Session) DeleteEnvironment(id uint64) error {
 	s.tx.Delete(byIDs(environmentsByte, row.Project, id))
 	s.tx.Delete(byIDText(nameByte, row.Project, row.Name))
 	addCount(s.tx, countEnvironments, row.Project, -1)
-	return s.auditEnvironment(verbDelete, at, "")
+	return s.auditEnvironment(verbDelete, at, nil)
 }
 
 // auditEnvironment records what was done to an environment, and tells webhooks.
-// A name before that differs is told too.
-func (s *Session) auditEnvironment(v verb, at *place, before string) error {
-	told := details{"name": at.environment.Name, "project": at.project.Name, "type": at.environment.Type}
-	if before != "" && before != at.environment.Name {
-		told["old_name"] = before
+// A name that it had before is told too, and how many versions it keeps if that
+// was another number: with fewer, old values go.
+func (s *Session) auditEnvironment(v verb, at *place, before *environmentRow) error {
+	told, oldName := details{"name": at.environment.Name, "project": at.project.Name, "type": at.environment.Type}, ""
+	if before != nil {
+		if oldName = before.Name; oldName != at.environment.Name {
+			told["old_name"] = oldName
+		}
+		if n := at.environment.versions(); n != before.versions() {
+			told["max_versions"] = n
+		}
 	}
-	if err := s.tellEnvironment(at, v, before); err != nil {
+	if err := s.tellEnvironment(at, v, oldName); err != nil {
 		return err
 	}
 	return s.audit(event{at.project.Organization, v, targetEnvironment, at.environmentID, told})

@@ -46,7 +46,7 @@ func (m Moment) when(now int64) (int64, error) {
 }
 
 // What one look at an environment goes over at most: past versions, and their
-// bytes.
+// bytes, those since the moment and a few older ones of each variable.
 const (
 	maxPast      = 200_000
 	maxPastBytes = 256 << 20
@@ -71,11 +71,13 @@ type fates struct {
 	same bool // values of unchanged variables are wanted too
 	room int  // in bytes of values
 	byID map[uint64]*fate
+
+	left, size int // past versions that may still be gone over, and bytes of those that were
 }
 
 // fatesSince looks at an environment as it was.
 func (s *Session) fatesSince(at *place, when int64, same bool) (*fates, error) {
-	f := &fates{s: s, at: at, when: when, same: same, room: maxShown, byID: map[uint64]*fate{}}
+	f := &fates{s: s, at: at, when: when, same: same, room: maxShown, byID: map[uint64]*fate{}, left: maxPast}
 	room := 2 * maxShown // passed over, which costs less than to hold
 	if err := scanVariables(s.tx, at.environmentID, &room, f.present); err != nil {
 		return nil, err
@@ -100,38 +102,70 @@ func (f *fates) present(h held) error {
 	return nil
 }
 
-// past goes over the past versions, of each variable the newest first.
+// past goes over the past versions, of each variable the newest first. Where
+// many follow that tell nothing any more, it goes on behind them.
 func (f *fates) past() error {
 	lo, hi := tuple.Span(byID(pastByte, f.at.environmentID))
-	left, size := maxPast, 0
-	var seen *fate // of the variable whose versions these are
-	var id uint64
-	for rec, err := range f.s.tx.ScanBack(lo, hi) {
-		if err != nil {
-			return err
+	w := pastWalk{f: f}
+	for jumps := 0; hi != nil; jumps++ {
+		w.idle, w.patience = 0, fewVersions
+		if jumps == maxJumps {
+			w.patience = maxPast
 		}
-		left, size = left-1, size+len(rec.Value)
-		if left < 0 || size > maxPastBytes {
-			return errs.E(errs.TooLarge, "the environment has more than %d past versions or %d MiB of them: look at its variables one by one", maxPast, maxPastBytes>>20)
-		}
-		old, err := decodePast(rec.Value)
-		if err != nil {
-			return err
-		}
-		if seen == nil || id != old.row.ID {
-			f.settle(id, seen)
-			id, seen = old.row.ID, f.byID[old.row.ID]
-			if seen == nil { // the last version is its deletion
-				seen = &fate{gone: &past{old.key, cloneRow(old.row, false)}, key: old.key, lost: old.row.Created <= f.when}
-				f.byID[id] = seen
+		next := []byte(nil)
+		for rec, err := range f.s.tx.ScanBack(lo, hi) {
+			if err != nil {
+				return err
+			}
+			if err := w.visit(rec.Value); err != nil {
+				return err
+			}
+			if w.idle > w.patience {
+				next = pastKey(f.at.environmentID, w.id, 0)
+				break
 			}
 		}
-		if err := f.version(seen, held(old)); err != nil {
-			return err
+		hi = next
+	}
+	f.settle(w.id, w.seen)
+	return nil
+}
+
+// maxJumps bounds how often past goes on behind versions: each is a range that a
+// transaction which writes has read, and of these a command has room for 100,000.
+const maxJumps = 20_000
+
+// pastWalk is how far past has come.
+type pastWalk struct {
+	f              *fates
+	id             uint64 // of the variable whose versions these are
+	seen           *fate
+	idle, patience int // how many versions in a row told nothing, and may
+}
+
+// visit takes the next past version.
+func (w *pastWalk) visit(stored []byte) error {
+	f := w.f
+	f.left, f.size = f.left-1, f.size+len(stored)
+	if f.left < 0 || f.size > maxPastBytes {
+		return errs.E(errs.TooLarge, "the environment has more than %d versions since, or %d MiB of them: look at its variables one by one", maxPast, maxPastBytes>>20)
+	}
+	old, err := decodePast(stored)
+	if err != nil {
+		return err
+	}
+	if w.seen == nil || w.id != old.row.ID {
+		f.settle(w.id, w.seen)
+		w.id, w.seen, w.idle = old.row.ID, f.byID[old.row.ID], 0
+		if w.seen == nil { // the last version is its deletion
+			w.seen = &fate{gone: &past{old.key, cloneRow(old.row, false)}, key: old.key, lost: old.row.Created <= f.when}
+			f.byID[w.id] = w.seen
 		}
 	}
-	f.settle(id, seen)
-	return nil
+	if !w.seen.lost {
+		w.idle++
+	}
+	return f.version(w.seen, held(old))
 }
 
 // settle ends the fate of a variable, nil for none. One that was neither there

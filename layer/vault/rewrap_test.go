@@ -19,6 +19,16 @@ func TestDataKeysAndTokensAreSealedAnew(t *testing.T) {
 	project := w.project(u.ID, org, "Web")
 	env := w.environment(u.ID, project, "production")
 	w.variable(u.ID, env, "KEY", "secret value")
+	var made ServiceToken
+	var text string
+	var kept []byte // for repeats of the request: nobody can seal it anew
+	w.must(u.ID, func(s *Session) (err error) {
+		if made, text, err = s.CreateServiceToken(ServiceTokenFields{Name: ptr("ci"), Environment: &env}); err != nil {
+			return err
+		}
+		kept, err = s.SealServiceToken(made.ID, text)
+		return err
+	})
 	for i := range 70 { // more than a batch
 		w.organization(w.user(fmt.Sprintf("user%d", i)), fmt.Sprintf("Org %d", i))
 	}
@@ -74,6 +84,12 @@ func TestDataKeysAndTokensAreSealedAnew(t *testing.T) {
 	if again, err := w.login("ann@example.com", goodPassword); err != nil || again != token {
 		t.Errorf("without the old key login gives %q, %v", again, err)
 	}
+	w.must(u.ID, func(s *Session) error {
+		if again, err := s.OpenServiceToken(made.ID, kept); err != nil || again != text {
+			t.Errorf("without the old key a repeat gets %q, %v", again, err)
+		}
+		return nil
+	})
 }
 
 // A row that cannot be read is an error, not a thing that is passed over.

@@ -136,6 +136,11 @@ func (s *Store) unwrap(wrapped, place []byte) (cipher.AEAD, error) {
 // nonce from the Session's Draw, so it may be called in a transaction. A node
 // that lacks the master key is errs.Unavailable.
 func (s *Session) sealValue(o *organizationRow, e *environmentRow, key string, value []byte) ([]byte, error) {
+	return s.sealAt(o, value, valuePlace(o, e, key))
+}
+
+// sealAt encrypts a secret of an organization for a place.
+func (s *Session) sealAt(o *organizationRow, secret, place []byte) ([]byte, error) {
 	if len(o.Keys) == 0 {
 		return nil, errs.E(errs.Internal, "an organization has no data key")
 	}
@@ -144,13 +149,18 @@ func (s *Session) sealValue(o *organizationRow, e *environmentRow, key string, v
 	if err != nil {
 		return nil, err
 	}
-	return s.draw.seal(aead, id, value, valuePlace(o, e, key))
+	return s.draw.seal(aead, id, secret, place)
 }
 
 // openValue decrypts what sealValue returned for the same place. A node that
 // lacks the master key is errs.Unavailable; a value that is damaged or was moved is
 // errs.Internal.
 func (s *Session) openValue(o *organizationRow, e *environmentRow, key string, sealed []byte) ([]byte, error) {
+	return s.openAt(o, sealed, valuePlace(o, e, key))
+}
+
+// openAt decrypts what sealAt returned for the same place.
+func (s *Session) openAt(o *organizationRow, sealed, place []byte) ([]byte, error) {
 	id, err := keyOf(sealed)
 	if err != nil {
 		return nil, err
@@ -159,5 +169,5 @@ func (s *Session) openValue(o *organizationRow, e *environmentRow, key string, s
 	if err != nil {
 		return nil, err
 	}
-	return openWith(aead, sealed, valuePlace(o, e, key))
+	return openWith(aead, sealed, place)
 }

@@ -108,22 +108,30 @@ func TestServiceTokensAreStoredAsHashesOnly(t *testing.T) {
 // What is kept for repeats of a creation opens for its token only.
 func TestSealedServiceToken(t *testing.T) {
 	r := newRig(t)
+	first, text := r.issue(r.admin)
+	second, _ := r.issue(r.admin)
 	r.must(r.admin, func(s *Session) error {
-		sealed, err := s.SealServiceToken(1, "svc_text")
+		sealed, err := s.SealServiceToken(first.ID, text)
 		if err != nil {
 			return err
 		}
-		if bytes.Contains(sealed, []byte("text")) {
+		if bytes.Contains(sealed, []byte(text[:8])) {
 			t.Error("it is in clear")
 		}
-		if text, err := s.OpenServiceToken(1, sealed); text != "svc_text" || err != nil {
-			t.Errorf("opened as %q, %v", text, err)
+		if got, err := s.OpenServiceToken(first.ID, sealed); got != text || err != nil {
+			t.Errorf("opened as %q, %v", got, err)
 		}
-		if _, err := s.OpenServiceToken(2, sealed); err == nil {
+		if _, err := s.OpenServiceToken(second.ID, sealed); err == nil {
 			t.Error("it opens as that of another token")
+		}
+		if _, err := s.OpenServiceToken(999, sealed); !errs.Is(err, errs.NotFound) {
+			t.Errorf("of a token that is not there: %v", err)
+		}
+		if _, err := s.OpenServiceToken(first.ID, sealed[:3]); !errs.Is(err, errs.Internal) {
+			t.Errorf("cut off: %v", err)
 		}
 		return nil
 	})
 	r.s.cfg.Keyring = nil
-	wantKind(t, r.as(r.admin, func(s *Session) error { _, err := s.SealServiceToken(1, "x"); return err }), errs.Unavailable)
+	wantKind(t, r.as(r.admin, func(s *Session) error { _, err := s.SealServiceToken(first.ID, "x"); return err }), errs.Unavailable)
 }

@@ -3,8 +3,6 @@ package vault
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -357,26 +355,6 @@ func (c *cascade) tokens(organization uint64) error {
 	}
 	c.gather(countKey(countServiceTokens, organization))
 	return nil
-}
-
-func servicePlace(id uint64) []byte { return fmt.Appendf(nil, "vault/service-token/%d", id) }
-
-// SealServiceToken seals the text of a new service token, to be kept for repeats of
-// the request that has made it and for nothing else.
-func (s *Session) SealServiceToken(id uint64, text string) ([]byte, error) {
-	if err := errors.Join(s.needUser(), s.store.needKeyring()); err != nil {
-		return nil, err
-	}
-	return s.store.cfg.Keyring.SealFrom(s.draw.seed, []byte(text), servicePlace(id))
-}
-
-// OpenServiceToken opens what SealServiceToken has sealed.
-func (s *Session) OpenServiceToken(id uint64, sealed []byte) (string, error) {
-	if err := errors.Join(s.needUser(), s.store.needKeyring()); err != nil {
-		return "", err
-	}
-	text, err := s.store.cfg.Keyring.Open(sealed, servicePlace(id))
-	return string(text), err
 }
 
 func checkServiceName(f FieldErrors, name string) string {

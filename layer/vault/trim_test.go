@@ -167,3 +167,54 @@ func TestVariablesThatWereGoneOrNotYetMadeAreNotHeld(t *testing.T) {
 	values, _ := r.then(at)
 	want(t, "values", map[string]string{"A": "a", "B": "b"}, values)
 }
+
+// Fewer versions mean that old values go, which is not to happen unseen.
+func TestTheAuditLogTellsOfAnotherNumberOfVersions(t *testing.T) {
+	r := newRig(t)
+	for _, n := range []uint64{DefaultVersions, 3, 3, 20} {
+		r.keep(n)
+	}
+	var told []string
+	for _, e := range r.entries() {
+		if e.Action == "environment_updated" {
+			told = append(told, string(e.Details))
+		}
+	}
+	plain := `{"name":"production","project":"Web App","type":"development"}`
+	with := func(n int) string { return fmt.Sprintf(`{"max_versions":%d,%s`, n, plain[1:]) }
+	want(t, "details", []string{plain, with(3), plain, with(20)}, told)
+}
+
+// What an environment keeps altogether does not keep it from being looked at:
+// only what has happened since costs.
+func TestALookGoesOverWhatHasHappenedSince(t *testing.T) {
+	const n, each = 50, MaxVersions - 1
+	r := newRig(t)
+	start := r.now()
+	r.Advance(time.Second)
+	there := r.now()
+	r.must(r.admin, func(s *Session) error { // as if changed one by one, but fast
+		for id := uint64(1); id <= n; id++ {
+			key := fmt.Sprint("K", id)
+			row := variableRow{ID: id, Created: there, Updated: there}
+			for row.Version = 1; row.Version <= each; row.Version++ {
+				s.tx.Set(pastKey(r.env, id, row.Version), past{key, &row}.encode(), 0)
+			}
+			s.tx.Set(byIDText(variableByte, r.env, key), row.encode(), 0)
+		}
+		return nil
+	})
+	for _, at := range []int64{start, there} {
+		r.must(r.editor, func(s *Session) error {
+			place, err := s.environment(r.env, ReadValue)
+			if err != nil {
+				return err
+			}
+			f, err := s.fatesSince(place, at, false)
+			if gone := maxPast - f.left; gone > n*(fewVersions+1) || len(f.byID) != n {
+				t.Errorf("%d s after the beginning: %d fates, over %d of %d versions", at-start, len(f.byID), gone, n*each)
+			}
+			return err
+		})
+	}
+}

@@ -181,6 +181,18 @@ func (p *Poster) drain(answer *http.Response, cancel func()) {
 	_ = answer.Body.Close()
 }
 
+// unfound says why a name was not found. The error's own text may have the
+// resolver's address once more, as that of a connection that failed.
+func unfound(err *net.DNSError) string {
+	switch {
+	case err.IsNotFound:
+		return "no such host"
+	case err.IsTimeout:
+		return "the resolver did not answer in time"
+	}
+	return "the resolver has no answer"
+}
+
 // reason is what a transport's error says, in one short line and without the
 // URL, whose host alone can be what lets a sender in, and without what it tells
 // of our own network: the resolver, and the address that was dialled from.
@@ -192,7 +204,7 @@ func reason(err error, u *url.URL) string {
 	var lookup *net.DNSError
 	var call *net.OpError
 	if errors.As(err, &lookup) {
-		err = &net.DNSError{Err: lookup.Err, Name: "its name"}
+		err = &net.DNSError{Err: unfound(lookup), Name: "its name"}
 	} else if errors.As(err, &call) {
 		err = &net.OpError{Op: call.Op, Net: call.Net, Addr: call.Addr, Err: call.Err}
 	}

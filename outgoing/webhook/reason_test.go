@@ -22,6 +22,10 @@ func TestReasonsTellNothingOfTheURLNorOfOurNetwork(t *testing.T) {
 	}{
 		{"a lookup", &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "example.com", Server: "10.0.0.2:53", IsNotFound: true}},
 			"lookup its name: no such host"},
+		{"a resolver that is not there", &net.DNSError{Err: "dial udp 10.0.0.2:53: connect: network is unreachable", Name: "example.com", Server: "10.0.0.2:53"},
+			"lookup its name: the resolver has no answer"},
+		{"a resolver that is silent", &net.DNSError{Err: "read udp 10.1.2.3:40123->10.0.0.2:53: i/o timeout", Name: "example.com", Server: "10.0.0.2:53", IsTimeout: true},
+			"lookup its name: the resolver did not answer in time"},
 		{"a connection", &net.OpError{Op: "read", Net: "tcp", Source: inside, Addr: outside, Err: refused}, "read tcp 192.0.2.1:443: connection refused"},
 		{"inside an error with the URL", &url.Error{Op: "Post", URL: u.String(), Err: &net.OpError{Op: "dial", Net: "tcp", Source: inside, Addr: outside, Err: refused}},
 			"dial tcp 192.0.2.1:443: connection refused"},

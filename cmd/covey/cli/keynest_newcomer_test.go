@@ -48,6 +48,28 @@ func TestAValueIsNoArgument(t *testing.T) {
 	}
 }
 
+// A token and a value cannot come from the same standard input: the value would
+// be empty.
+func TestStandardInputIsForOneThing(t *testing.T) {
+	n := newNester(t)
+	n.places()
+	n.set("1", "API_KEY=s3cret")
+	token := n.must("tokens", "create", "ci", "--env", "1", "--read-write")
+	for _, args := range [][]string{
+		{"vars", "set", "API_KEY", "--env", "1"}, {"env", "import", "--env", "1"},
+	} {
+		n.stdin = token
+		n.fails(exitUsage, "standard input has given the token", append(args, "--token-file", "-")...)
+	}
+	if got := n.must("vars", "get", "API_KEY", "--env", "1"); got != "s3cret" {
+		t.Errorf("the value is %q", got)
+	}
+	n.stdin = token
+	if got := n.must("vars", "get", "API_KEY", "--env", "1", "--token-file", "-"); got != "s3cret" {
+		t.Errorf("read with that token: %q", got)
+	}
+}
+
 func TestAnAccountIsMade(t *testing.T) {
 	n := newNester(t, open)
 	n.stdin = "analytical-1842\n"

@@ -153,7 +153,11 @@ func (v *nestVerb) findToken(a *app) (string, error) {
 		path = config.Lookup(a.env.Environ, nest.EnvTokenFile)
 	}
 	if path != "" {
-		return nest.ReadToken(path, a.env.Stdin)
+		token, err := nest.ReadToken(path, a.env.Stdin)
+		if path == "-" && !a.env.StdinTerminal {
+			a.env.Stdin = spentInput{}
+		}
+		return token, err
 	}
 	if token := config.Lookup(a.env.Environ, nest.EnvToken); token != "" {
 		token, err := nest.CheckToken(token)
@@ -164,6 +168,14 @@ func (v *nestVerb) findToken(a *app) (string, error) {
 	}
 	p, _, err := a.profile()
 	return p.Token, err
+}
+
+// spentInput is a standard input that a token was read from. What else is read
+// from there would be taken for empty.
+type spentInput struct{}
+
+func (spentInput) Read([]byte) (int, error) {
+	return 0, usagef("standard input has given the token: give the rest with --file")
 }
 
 // profile returns what is kept between calls, and where.

@@ -112,25 +112,32 @@ class Transport {
 
   async #rounds(message, clock) {
     let unknown = false;
+    let slowest = 0; // how long an answer took that said why nothing was done
     for (let round = 0; ; round++) {
       const first = this.#preferred;
       let told = null;
       let last = null;
       for (let i = 0; i < this.#endpoints.length; i++) {
         const at = (first + i) % this.#endpoints.length;
+        const began = Date.now();
         const answer = await this.#once(this.#endpoints[at], message, clock);
         if (!(answer instanceof Error)) {
           this.#preferred = at;
           return answer;
         }
         unknown = unknown || answer.outcomeUnknown;
+        slowest = answer.status === 503 ? Math.max(slowest, Date.now() - began) : slowest;
         told = worthTelling(told, answer, message);
         last = answer;
         if (!elsewhere(answer, message) || clock.over) {
           break;
         }
       }
-      if (!again(last, message) || round >= this.maxRetries || !(await clock.sleep(pause(round, told.retryAfter)))) {
+      const wait = pause(round, told.retryAfter);
+      // A try that could not end in time would only make a write that was refused
+      // uncertain, and hide the reason.
+      const late = told.status === 503 && !unknown && clock.left - wait < slowest;
+      if (!again(last, message) || round >= this.maxRetries || late || !(await clock.sleep(wait))) {
         clock.rethrow();
         told.outcomeUnknown = unknown && inDoubt(told);
         throw told;

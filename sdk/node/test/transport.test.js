@@ -266,3 +266,14 @@ test('answers of another shape are errors of this package', async (t) => {
     }
   }
 });
+
+test('without a leader the reason is told in time, and that nothing was done', async (t) => {
+  const s = await fake(t, () => new Promise((resolve) => setTimeout(resolve, 400, busy)));
+  await assert.rejects(client(t, [s.url, await nobody()], { maxRetries: 100, timeout: 1500 }).variables.create(variable), (e) => {
+    assert.ok(e instanceof Unavailable, String(e));
+    assert.equal(e.error, 'no leader');
+    assert.equal(e.outcomeUnknown, false);
+    return true;
+  });
+  assert.ok(s.requests.length > 1);
+});

@@ -7,7 +7,7 @@ const http = require('node:http');
  * request takes the next step, and the last step stays: {status, headers, body}
  * (body: text, or an object as JSON), 'break' (the connection breaks before an
  * answer), 'half' (within it), 'silent' (nothing comes), or a function of the
- * request that returns one of these.
+ * request that returns one of these, or a promise of it.
  */
 async function fake(t, ...steps) {
   const requests = [];
@@ -19,7 +19,7 @@ async function fake(t, ...steps) {
     const request = { method: req.method, url: req.url, headers: req.headers, body: Buffer.concat(pieces) };
     requests.push(request);
     let step = steps.length > 1 ? steps.shift() : steps[0];
-    step = typeof step === 'function' ? step(request, requests.length) : step;
+    step = typeof step === 'function' ? await step(request, requests.length) : step;
     answer(req, res, step ?? {});
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
