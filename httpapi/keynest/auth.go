@@ -119,7 +119,7 @@ func (q *request) credentials() (email, password string) {
 	email, password = strings.TrimSpace(f.given("email")), f.given("password")
 	for name, value := range map[string]string{"email": email, "password": password} {
 		if len(f.bad[name]) == 0 && value == "" {
-			f.bad.Add(name, "This field may not be blank.")
+			f.bad.Add(name, textBlank)
 		}
 	}
 	if len(f.bad["email"]) == 0 && !vault.ValidEmail(email) {

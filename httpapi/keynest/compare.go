@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/coveydb/covey/fsm/command"
-	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/layer/vault"
 )
 
@@ -129,9 +127,7 @@ func (q *request) promote() error {
 	return q.copyInto("Variables promoted successfully", (*vault.Session).Promote)
 }
 
-// copyInto carries out a copy, or in a dry run looks what it would do. For
-// repeats of the request it keeps the answer, and if that is too long the one
-// without keys.
+// copyInto carries out a copy, or in a dry run looks what it would do.
 func (q *request) copyInto(message string, do func(*vault.Session, uint64, vault.CopyOrder) (*vault.Copied, error)) error {
 	if err := q.read(maxBody); err != nil {
 		return q.refuse(err)
@@ -156,28 +152,11 @@ func (q *request) copyInto(message string, do func(*vault.Session, uint64, vault
 		}
 		return q.reply(http.StatusOK, answer)
 	}
-	var body []byte
-	res, err := q.update(func(s *vault.Session) error {
+	return saveMany(q, func(s *vault.Session) (copied, error) {
 		done, err := do(s, q.id, order)
 		if err != nil {
-			return err
+			return copied{}, err
 		}
-		answer = showCopied(message, done)
-		body = encode(answer)
-		kept := body
-		if len(kept) > command.MaxReply {
-			kept = encode(answer.brief())
-		}
-		q.keep(s, kept)
-		return nil
+		return showCopied(message, done), nil
 	})
-	if err != nil {
-		return err
-	}
-	if res.Duplicate {
-		if body = res.Reply; len(body) == 0 {
-			return errs.E(errs.Internal, "the first try of a copy left no answer")
-		}
-	}
-	return q.send(http.StatusOK, body)
 }

@@ -104,7 +104,8 @@ func versioning() []section {
 		{rule: "not for viewers (ours)", as: "vic", call: allBack, body: `{"at":"yesterday"}`, code: 403, want: isForbidden},
 		{rule: "nor a dry run of it (ours)", as: "vic", call: allBack, body: `{"at":"2023-11-13","dry_run":true}`, code: 403, want: isForbidden},
 		{rule: "not for strangers (ours)", as: "sam", call: allBack, body: `{"at":"2023-11-13"}`, code: 404, want: isNotFound},
-		{rule: "what was made since is deleted (ours)", as: "eve", call: allBack, body: `{"at":"2023-11-13","keys":["KEPT","NONE"]}`, code: 200,
+		{rule: "a key that is nowhere is 400 (ours)", as: "eve", call: allBack, body: `{"at":"2023-11-13","keys":["KEPT","NONE"]}`, code: 400, want: fieldFailure("keys", `There is no variable "NONE".`)},
+		{rule: "what was made since is deleted (ours)", as: "eve", call: allBack, body: `{"at":"2023-11-13","keys":["KEPT"]}`, code: 200,
 			want: takenBackShown("Environment rolled back successfully", `[]`, `["KEPT"]`, [3]int{0, 1, 0}, false)},
 		{rule: "its versions are not for anybody then (ours)", as: "ada", call: versionsCall, code: 404, want: isNotFound},
 	}}}

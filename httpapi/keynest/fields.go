@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -36,6 +37,7 @@ func (f *fields) set(name, value string) error {
 const (
 	textRequired = "This field is required."
 	textNull     = "This field may not be null."
+	textBlank    = "This field may not be blank."
 	textNoString = "Not a valid string."
 )
 
@@ -132,35 +134,59 @@ func (f *fields) description(name string) vault.Description {
 // id returns a field that names a thing, nil if it is missing or no id. A
 // number that nothing can have as its id is math.MaxUint64, which nothing has.
 func (f *fields) id(name string) *uint64 {
-	v, ok := f.values[name]
-	if !ok {
-		return nil
-	}
-	var text string
-	switch v := v.(type) {
-	case nil:
-		f.bad.Add(name, textNull)
-		return nil
-	case string:
-		text = strings.TrimSpace(v)
-	case json.Number:
-		text = v.String()
-	default:
-		f.bad.Add(name, "Incorrect type. Expected pk value, received "+typeName(v)+".")
+	text, is, has := f.numeral(name)
+	if !has {
 		return nil
 	}
 	id, err := strconv.ParseUint(text, 10, 64)
 	switch {
-	case err == nil:
+	case is && err == nil:
 		return &id
-	case text == "" && f.form:
+	case is && text == "" && f.form:
 		f.bad.Add(name, textNull)
 	case whole(text):
 		f.bad.Add(name, "Invalid pk "+strconv.Quote(cut(text))+" - object does not exist.")
 	default:
-		f.bad.Add(name, "Incorrect type. Expected pk value, received "+typeName(v)+".")
+		f.bad.Add(name, "Incorrect type. Expected pk value, received "+typeName(f.values[name])+".")
 	}
 	return nil
+}
+
+// number returns a field that is a whole number from 0, nil if it is missing or
+// none. Texts of digits count as numbers. One that nothing can have is
+// math.MaxUint64, which nothing has.
+func (f *fields) number(name string) *uint64 {
+	text, _, has := f.numeral(name)
+	if !has {
+		return nil
+	}
+	if text == "" || strings.Trim(text, "0123456789") != "" {
+		f.bad.Add(name, "A valid integer is required.")
+		return nil
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		n = math.MaxUint64
+	}
+	return &n
+}
+
+// numeral returns the text of a field that is a number or a text; is tells
+// whether it is one of them, and has whether the field is there. Null is noted.
+func (f *fields) numeral(name string) (text string, is, has bool) {
+	v, has := f.values[name]
+	switch v := v.(type) {
+	case nil:
+		if has {
+			f.bad.Add(name, textNull)
+		}
+		return "", false, false
+	case string:
+		return strings.TrimSpace(v), true, true
+	case json.Number:
+		return v.String(), true, true
+	}
+	return "", false, true
 }
 
 // whole reports whether text is a whole number, of whatever size.

@@ -213,6 +213,35 @@ func (q *request) once() (once kv.Once, ok bool, err error) {
 	return kv.Once{ID: command.ID(id), Since: since}, ok, nil
 }
 
+// saveMany commits what do does, and answers with what it returns. That tells of
+// many things by their keys: a repeat of the request is answered the same, or if
+// that is too long to be kept, without the keys.
+func saveMany[T interface{ brief() T }](q *request, do func(*vault.Session) (T, error)) error {
+	var body []byte
+	res, err := q.update(func(s *vault.Session) error {
+		answer, err := do(s)
+		if err != nil {
+			return err
+		}
+		body = encode(answer)
+		kept := body
+		if len(kept) > command.MaxReply {
+			kept = encode(answer.brief())
+		}
+		q.keep(s, kept)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if res.Duplicate {
+		if body = res.Reply; len(body) == 0 {
+			return errs.E(errs.Internal, "the first try of a request left no answer")
+		}
+	}
+	return q.send(http.StatusOK, body)
+}
+
 // create commits the making of one thing, and answers with it.
 func (q *request) create(make save, show func(*vault.Session, uint64) (any, error)) error {
 	return q.save(http.StatusCreated, make, show)

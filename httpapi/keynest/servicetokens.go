@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
@@ -110,6 +111,10 @@ func (q *request) createServiceToken() error {
 		return q.refuse(err)
 	}
 	f := &q.fields
+	if text, ok := f.values["allowed_networks"].(string); ok && strings.TrimSpace(text) == "" {
+		// Of a variable that is not set, as like as not: that is not to let everybody in.
+		f.bad.Add("allowed_networks", textBlank)
+	}
 	fields := vault.ServiceTokenFields{
 		Name: f.text("name"), Project: f.orNull("project").id("project"), Environment: f.orNull("environment").id("environment"),
 		Write: !f.truth("read_only", true), Expires: f.orNull("expires_at").text("expires_at"),

@@ -100,12 +100,12 @@ func TestServiceTokenBodies(t *testing.T) {
 			"expires_at":` + expires + `,"allowed_networks":` + networks + `,"last_used_at":null,"is_active":true,"token":"*"}`
 	}
 	for name, tt := range map[string]struct{ kind, body, want string }{
-		"nulls":          {asJSON, `{"name":"ci","environment":1,"project":null,"expires_at":null,"expires_in":null,"allowed_networks":null}`, shown("true", "null", "[]")},
-		"texts":          {asJSON, `{"name":"ci","environment":"1","read_only":"false","allowed_networks":"10.0.0.0/8, ::1"}`, shown("false", "null", `["10.0.0.0/8","::1/128"]`)},
-		"a time":         {asJSON, `{"name":"ci","environment":1,"expires_at":"2024-01-31T11:30:00+01:00"}`, shown("true", `"2024-01-31T10:30:00Z"`, "[]")},
-		"a lifetime":     {asJSON, `{"name":"ci","environment":1,"expires_in":"90m"}`, shown("true", `"2023-11-14T23:43:20Z"`, "[]")},
-		"a form":         {asForm, `name=ci&environment=1&read_only=0&expires_in=12h&allowed_networks=192.0.2.1%2C10.0.0.0%2F8`, shown("false", `"2023-11-15T10:13:20Z"`, `["192.0.2.1/32","10.0.0.0/8"]`)},
-		"a form's empty": {asForm, `name=ci&environment=1&allowed_networks=`, shown("true", "null", "[]")},
+		"nulls":       {asJSON, `{"name":"ci","environment":1,"project":null,"expires_at":null,"expires_in":null,"allowed_networks":null}`, shown("true", "null", "[]")},
+		"texts":       {asJSON, `{"name":"ci","environment":"1","read_only":"false","allowed_networks":"10.0.0.0/8, ::1"}`, shown("false", "null", `["10.0.0.0/8","::1/128"]`)},
+		"a time":      {asJSON, `{"name":"ci","environment":1,"expires_at":"2024-01-31T11:30:00+01:00"}`, shown("true", `"2024-01-31T10:30:00Z"`, "[]")},
+		"a lifetime":  {asJSON, `{"name":"ci","environment":1,"expires_in":"90m"}`, shown("true", `"2023-11-14T23:43:20Z"`, "[]")},
+		"a form":      {asForm, `name=ci&environment=1&read_only=0&expires_in=12h&allowed_networks=192.0.2.1%2C10.0.0.0%2F8`, shown("false", `"2023-11-15T10:13:20Z"`, `["192.0.2.1/32","10.0.0.0/8"]`)},
+		"no networks": {asJSON, `{"name":"ci","environment":1,"allowed_networks":[]}`, shown("true", "null", "[]")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			here := *w
@@ -120,6 +120,7 @@ func TestServiceTokenBodies(t *testing.T) {
 		`"expires_in":""`: `{"expires_in":["Enter a lifetime such as 90m, 12h, 30d or 1y."]}`, `"expires_in":30`: `{"expires_in":["Enter a lifetime such as 90m, 12h, 30d or 1y."]}`,
 		`"expires_at":""`: `{"expires_at":["Enter a valid time, such as 2026-01-31T10:30:00Z."]}`, `"expires_at":"2023-11-14"`: `{"expires_at":["Enter a valid time, such as 2026-01-31T10:30:00Z."]}`,
 		`"allowed_networks":[1]`: `{"allowed_networks":["Not a valid string."]}`, `"allowed_networks":{"a":1}`: `{"allowed_networks":["Expected a list of items but got type dict."]}`,
+		`"allowed_networks":" "`:  `{"allowed_networks":["This field may not be blank."]}`,
 		`"allowed_networks":[""]`: `{"allowed_networks":["\"\" is no address, and no network such as 10.0.0.0/8."]}`,
 	} {
 		t.Run(field, func(t *testing.T) {

@@ -1,14 +1,8 @@
 package keynest
 
 import (
-	"encoding/json"
-	"math"
 	"net/http"
-	"strconv"
-	"strings"
 
-	"github.com/coveydb/covey/fsm/command"
-	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/layer/vault"
 )
 
@@ -145,8 +139,7 @@ func (a takenBack) brief() takenBack {
 }
 
 // rollBackEnvironment serves POST of the time to which an environment is to be
-// taken back. For repeats of the request it keeps the answer, and if that is too
-// long the one without keys.
+// taken back.
 func (q *request) rollBackEnvironment() error {
 	if err := q.read(maxBody); err != nil {
 		return q.refuse(err)
@@ -174,30 +167,10 @@ func (q *request) rollBackEnvironment() error {
 		answer.DryRun = true
 		return q.reply(http.StatusOK, answer)
 	}
-	var body []byte
-	res, err := q.update(func(s *vault.Session) error {
+	return saveMany(q, func(s *vault.Session) (takenBack, error) {
 		done, err := work(s)
-		if err != nil {
-			return err
-		}
-		answer := showTakenBack("Environment rolled back successfully", done)
-		body = encode(answer)
-		kept := body
-		if len(kept) > command.MaxReply {
-			kept = encode(answer.brief())
-		}
-		q.keep(s, kept)
-		return nil
+		return showTakenBack("Environment rolled back successfully", done), err
 	})
-	if err != nil {
-		return err
-	}
-	if res.Duplicate {
-		if body = res.Reply; len(body) == 0 {
-			return errs.E(errs.Internal, "the first try of a rollback left no answer")
-		}
-	}
-	return q.send(http.StatusOK, body)
 }
 
 // rollback reads how far an environment is to be taken back. What is wrong with
@@ -210,33 +183,4 @@ func (q *request) rollback() (to vault.Rollback, wrong error) {
 		to.At, wrong = vault.ParseMoment(*text)
 	}
 	return to, wrong
-}
-
-// number returns a field that is a whole number from 0, nil if it is missing or
-// none. Texts of digits count as numbers. One that nothing can have is
-// math.MaxUint64, which nothing has.
-func (f *fields) number(name string) *uint64 {
-	v, ok := f.values[name]
-	if !ok {
-		return nil
-	}
-	var text string
-	switch v := v.(type) {
-	case nil:
-		f.bad.Add(name, textNull)
-		return nil
-	case string:
-		text = strings.TrimSpace(v)
-	case json.Number:
-		text = v.String()
-	}
-	if text == "" || strings.Trim(text, "0123456789") != "" {
-		f.bad.Add(name, "A valid integer is required.")
-		return nil
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		n = math.MaxUint64
-	}
-	return &n
 }

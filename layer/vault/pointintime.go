@@ -109,7 +109,7 @@ func (f *fates) past() error {
 	w := pastWalk{f: f}
 	for jumps := 0; hi != nil; jumps++ {
 		w.idle, w.patience = 0, fewVersions
-		if jumps == maxJumps {
+		if jumps >= maxJumps {
 			w.patience = maxPast
 		}
 		next := []byte(nil)

@@ -54,10 +54,13 @@ func (s *Session) RollBackEnvironment(environment uint64, to Rollback) (RolledBa
 	if to.Keys != nil {
 		b.named = make(map[string]bool, len(to.Keys))
 		for _, k := range to.Keys {
-			b.named[k] = true
+			b.named[k] = false
 		}
 	}
 	if err := f.each(b.plan); err != nil {
+		return RolledBack{}, err
+	}
+	if err := b.met(); err != nil {
 		return RolledBack{}, err
 	}
 	b.yield()
@@ -97,7 +100,7 @@ func checkKeys(keys []string) error {
 type takingBack struct {
 	s         *Session
 	at        *place
-	named     map[string]bool // keys of those to be taken back; nil = all
+	named     map[string]bool // keys of those to be taken back, and whether there was one; nil = all
 	todo      []*fate         // to be made what they were
 	left      []*fate         // left alone, whatever they are
 	unknown   []string        // keys of those among them that nobody can take back
@@ -106,7 +109,7 @@ type takingBack struct {
 
 // plan decides what is to be done about a variable.
 func (b *takingBack) plan(one *fate) error {
-	if b.named != nil && !b.named[one.key] && (one.then == nil || !b.named[one.then.key]) {
+	if !b.wanted(one) {
 		b.left = append(b.left, one)
 		return nil
 	}
@@ -133,6 +136,38 @@ func (b *takingBack) plan(one *fate) error {
 	}
 	b.todo = append(b.todo, one)
 	return nil
+}
+
+// wanted reports whether a variable is to be taken back: it has a key that was
+// named, or had it then.
+func (b *takingBack) wanted(one *fate) bool {
+	if b.named == nil {
+		return true
+	}
+	wanted := false
+	meet := func(key string) {
+		if _, named := b.named[key]; named {
+			b.named[key], wanted = true, true
+		}
+	}
+	meet(one.key)
+	if one.then != nil {
+		meet(one.then.key)
+	}
+	return wanted
+}
+
+// met returns FieldErrors for keys that were named and that no variable has, or
+// had then: they are misspelt.
+func (b *takingBack) met() error {
+	var missing []string
+	for key, met := range b.named {
+		if !met {
+			missing = append(missing, key)
+		}
+	}
+	slices.Sort(missing)
+	return unknownKeys(missing)
 }
 
 // value returns the clear value that a variable had.

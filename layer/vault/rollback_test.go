@@ -105,7 +105,7 @@ func TestOnlySomeKeysAreTakenBack(t *testing.T) {
 	r.Advance(time.Second)
 	r.mustCreate("D", "1")
 	want(t, "by keys", RolledBack{Restored: []string{"B"}, Deleted: []string{"D"}, Unknown: []string{}},
-		r.back(Rollback{At: Moment{unix: start}, Keys: []string{"B", "D", "NONE"}}))
+		r.back(Rollback{At: Moment{unix: start}, Keys: []string{"B", "D"}}))
 	want(t, "values", map[string]string{"A": "2", "B": "1", "CC": "1"}, r.values(r.admin))
 	want(t, "by the key that it has", []string{"C"}, r.back(Rollback{At: Moment{unix: start}, Keys: []string{"CC"}}).Restored)
 }
@@ -219,4 +219,21 @@ func TestRollbackHasBounds(t *testing.T) {
 	})
 	wantKind(t, err, errs.TooLarge)
 	want(t, "a part", 2, len(r.back(Rollback{At: Moment{unix: start}, Keys: []string{"K1", "K2"}}).Deleted))
+}
+
+func TestKeysThatAreNowhereAreNotTakenBack(t *testing.T) {
+	r := newRig(t)
+	v := r.mustCreate("KEY", "1")
+	start := r.now()
+	r.set(r.editor, v.ID, "2")
+	for _, dry := range []bool{true, false} {
+		err := r.as(r.editor, func(s *Session) error {
+			_, err := s.RollBackEnvironment(r.env, Rollback{At: Moment{unix: start}, Keys: []string{"KEY", "KYE"}, DryRun: dry})
+			return err
+		})
+		if diff := cmp.Diff(FieldErrors{"keys": {`There is no variable "KYE".`}}, err); diff != "" {
+			t.Errorf("dry run %v: %s", dry, diff)
+		}
+	}
+	want(t, "values", map[string]string{"KEY": "2"}, r.values(r.admin))
 }
