@@ -112,7 +112,7 @@ func showCopied(message string, c *vault.Copied) copied {
 }
 
 // brief is the answer without the keys.
-func (c copied) brief() copied {
+func (c copied) brief() any {
 	c.Created, c.Updated, c.Deleted, c.KeysOmitted = []string{}, []string{}, []string{}, true
 	return c
 }
@@ -152,10 +152,10 @@ func (q *request) copyInto(message string, do func(*vault.Session, uint64, vault
 		}
 		return q.reply(http.StatusOK, answer)
 	}
-	return saveMany(q, func(s *vault.Session) (copied, error) {
+	return q.saveMany(func(s *vault.Session) (changes, error) {
 		done, err := do(s, q.id, order)
 		if err != nil {
-			return copied{}, err
+			return nil, err
 		}
 		return showCopied(message, done), nil
 	})

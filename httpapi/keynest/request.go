@@ -213,10 +213,14 @@ func (q *request) once() (once kv.Once, ok bool, err error) {
 	return kv.Once{ID: command.ID(id), Since: since}, ok, nil
 }
 
-// saveMany commits what do does, and answers with what it returns. That tells of
-// many things by their keys: a repeat of the request is answered the same, or if
-// that is too long to be kept, without the keys.
-func saveMany[T interface{ brief() T }](q *request, do func(*vault.Session) (T, error)) error {
+// changes tells of many things by their keys.
+type changes interface {
+	brief() any // the same without the keys
+}
+
+// saveMany commits what do does, and answers with what it returns. A repeat of
+// the request is answered the same, or if that is too long to be kept, in brief.
+func (q *request) saveMany(do func(*vault.Session) (changes, error)) error {
 	var body []byte
 	res, err := q.update(func(s *vault.Session) error {
 		answer, err := do(s)

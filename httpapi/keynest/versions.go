@@ -133,7 +133,7 @@ func showTakenBack(message string, r vault.RolledBack) takenBack {
 }
 
 // brief is the answer without the keys.
-func (a takenBack) brief() takenBack {
+func (a takenBack) brief() any {
 	a.Restored, a.Deleted, a.Unknown, a.KeysOmitted = []string{}, []string{}, []string{}, true
 	return a
 }
@@ -167,7 +167,7 @@ func (q *request) rollBackEnvironment() error {
 		answer.DryRun = true
 		return q.reply(http.StatusOK, answer)
 	}
-	return saveMany(q, func(s *vault.Session) (takenBack, error) {
+	return q.saveMany(func(s *vault.Session) (changes, error) {
 		done, err := work(s)
 		return showTakenBack("Environment rolled back successfully", done), err
 	})
