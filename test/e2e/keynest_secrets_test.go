@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"mime/multipart"
@@ -83,6 +84,7 @@ func TestNoSecretOfKeyNestReachesADisk(t *testing.T) {
 	ada := x.account()
 	x.variables(ada)
 	x.webhooks(ada)
+	x.services(ada)
 	x.refusals(ada)
 	x.otherAPIs()
 	places := []string{"raft", "state, opened"}
@@ -214,6 +216,40 @@ func (x *secrets) webhooks(a *account) {
 	})
 	x.in("the log of a webhook", []byte(log.text))
 	x.in("the audit log, with webhooks", []byte(a.want(x.servers[0], 200, "GET", "/api/audit-logs/export/?format=jsonl", nil).text))
+}
+
+// services makes service tokens, one to be repeated, and has them write, promote
+// and take back what is secret.
+func (x *secrets) services(a *account) {
+	a.t.Helper()
+	_, environment := a.environment(x.servers[0], "served")
+	project := a.want(x.servers[0], 200, "GET", fmt.Sprintf("/api/environments/%d/", environment), nil).number("project")
+	for _, where := range []fields{{"project": project}, {"environment": environment}} {
+		where["name"], where["read_only"] = "ci", false
+		body, err := json.Marshal(where)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		code, answer, err := x.servers[1].do("POST", "/api/service-tokens/", string(body), map[string]string{
+			"Authorization": "Token " + a.token, "Content-Type": "application/json", "Idempotency-Key": "service-token-" + rand.Text(),
+		})
+		var made struct{ Token string }
+		if err != nil || code != 201 || json.Unmarshal([]byte(answer), &made) != nil {
+			a.t.Fatalf("a service token: %d %v", code, err)
+		}
+		x.token("service token", strings.TrimPrefix(made.Token, "svc_"))
+		ci := &account{t: a.t, token: made.Token}
+		id := ci.want(x.servers[2], 201, "POST", "/api/variables/", fields{
+			"key": "K_" + rand.Text(), "value": x.draw("value of a service token"), "environment": environment,
+		}).number("id")
+		one := fmt.Sprintf("/api/variables/%d/", id)
+		ci.want(x.servers[0], 200, "PATCH", one, fields{"value": x.draw("later value") + "${MISSING}"})
+		ci.want(x.servers[1], 200, "GET", one+"?resolve=true", nil)
+		ci.want(x.servers[1], 200, "POST", one+"rollback/", fields{"version": 1})
+	}
+	_, other := a.environment(x.servers[2], "promoted")
+	a.want(x.servers[2], 200, "POST", fmt.Sprintf("/api/environments/%d/promote/", environment), fields{"to": other})
+	a.want(x.servers[0], 200, "GET", fmt.Sprintf("/api/environments/%d/diff/?with=%d&values=true", environment, other), nil)
 }
 
 // refusals sends secrets in requests that have some fault.
