@@ -239,7 +239,11 @@ func remaining(ctx context.Context) time.Duration {
 // one.
 func pause(ctx context.Context, round int, atLeast time.Duration) bool {
 	d := min(50*time.Millisecond<<min(round-1, 5), time.Second)
-	d = max(d/2+mathrand.N(d), min(atLeast, 2*time.Second))
+	return sleep(ctx, max(d/2+mathrand.N(d), min(atLeast, 2*time.Second)))
+}
+
+// sleep waits, and reports whether there was time for it.
+func sleep(ctx context.Context, d time.Duration) bool {
 	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
 		return false
 	}

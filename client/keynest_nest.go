@@ -182,21 +182,6 @@ func setHeader(r *request, name, value string) {
 	r.header.Set(name, value)
 }
 
-// sleep waits, and reports whether there was time for it.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
-		return false
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // nestPage is how many things a page of a list holds: the most there can be.
 const nestPage = 100
 
