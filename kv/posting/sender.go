@@ -24,6 +24,10 @@ func Policy() outbox.Policy {
 // given up: nobody waits for it.
 var ErrNoTarget error = errs.E(errs.NotFound, "the webhook was removed or disabled")
 
+// errSettled is why nothing is posted: another node, or an earlier try, has seen
+// to it.
+var errSettled error = errs.E(errs.Unavailable, "the event does not wait any more")
+
 // A Try is what came of one try to post a message.
 type Try struct {
 	Status int           // of the answer, 0 = there was none
@@ -65,14 +69,22 @@ type Sender struct {
 // now. A target that answers 410 Gone, and one that has been removed or
 // disabled, refuses it.
 func (s *Sender) Send(ctx context.Context, d outbox.Delivery) error {
-	// What this node knows: it leads, so that is no less than what the item was
-	// committed on.
+	// A node that was paused, or cut off, may take itself for the leader still: what
+	// it knows may point elsewhere by now, and be delivered.
 	var m webhook.Message
 	at := time.Now()
-	_, err := s.DB.View(ctx, kv.Consistency{Stale: true}, func(tx *kv.Tx) (err error) {
-		m, err = s.Hooks.Message(tx, d, at)
-		return err
+	_, err := s.DB.View(ctx, kv.Consistency{}, func(tx *kv.Tx) (err error) {
+		if m, err = s.Hooks.Message(tx, d, at); err != nil {
+			return err
+		}
+		if _, waits, err := outbox.Find(tx, d.Queue, d.ID); err != nil || waits {
+			return err
+		}
+		return errSettled
 	})
+	if errors.Is(err, errSettled) {
+		return err // the outbox sees that too
+	}
 	if errors.Is(err, ErrNoTarget) {
 		return &outbox.Refused{Err: err}
 	}

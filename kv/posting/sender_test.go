@@ -43,6 +43,31 @@ func delivery(id string) outbox.Delivery {
 	return outbox.Delivery{Item: outbox.Item{Queue: "hooks/a", ID: id, Payload: []byte(`{}`)}, Attempt: 1}
 }
 
+// wait puts the item of a delivery into the outbox.
+func wait(t *testing.T, s *kvtest.Store, id string) outbox.Delivery {
+	t.Helper()
+	d := delivery(id)
+	if _, err := s.DB.Update(t.Context(), func(tx *kv.Tx) error { return outbox.Put(tx, d.Item) }); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// A node that takes itself for the leader still must not post what another one
+// has delivered.
+func TestWhatDoesNotWaitAnyMoreIsNotPosted(t *testing.T) {
+	s := kvtest.New(t)
+	l := &layer{}
+	sender := &Sender{DB: s.DB, Hooks: l, Try: func(context.Context, webhook.Message) (int, error) {
+		t.Error("it was posted")
+		return 200, nil
+	}}
+	wait(t, s, "2")
+	if err := sender.Send(t.Context(), delivery("1")); err == nil || refused(err) || len(l.ended) != 0 {
+		t.Errorf("%v, ended %v", err, l.ended)
+	}
+}
+
 func refused(err error) bool {
 	var r *outbox.Refused
 	return errors.As(err, &r)
@@ -78,7 +103,7 @@ func TestWhatASenderMakesOfAnswers(t *testing.T) {
 				}
 				return tt.status, tt.try
 			}}
-			err := sender.Send(t.Context(), delivery("1"))
+			err := sender.Send(t.Context(), wait(t, s, "1"))
 			if tt.want != nil && !errors.Is(err, tt.want) || (err == nil) != (tt.try == nil && tt.message == nil) || refused(err) != tt.refused || (posted == 1) != tt.posted {
 				t.Errorf("%v after %d posts", err, posted)
 			}
@@ -103,10 +128,10 @@ func TestAWitnessKeepsWhatFailed(t *testing.T) {
 	w := &witness{}
 	answer := error(&webhook.StatusError{Status: 503})
 	sender := &Sender{DB: s.DB, Hooks: w, Try: func(context.Context, webhook.Message) (int, error) { return 503, answer }}
-	if err := sender.Send(t.Context(), delivery("1")); err != answer {
+	if err := sender.Send(t.Context(), wait(t, s, "1")); err != answer {
 		t.Errorf("%v", err)
 	}
-	if len(w.failed) == 0 || w.failed[0].Status != 503 || w.why[0] != answer || s.Commits() != 1 {
+	if len(w.failed) == 0 || w.failed[0].Status != 503 || w.why[0] != answer || s.Commits() != 2 {
 		t.Errorf("%+v %v, %d commits", w.failed, w.why, s.Commits())
 	}
 
@@ -114,7 +139,7 @@ func TestAWitnessKeepsWhatFailed(t *testing.T) {
 	late, cancel := context.WithTimeout(t.Context(), -time.Second)
 	defer cancel()
 	sender.failed(late, w, delivery("2"), answer)
-	if s.Commits() != 2 {
+	if s.Commits() != 3 {
 		t.Errorf("%d commits after a try that took too long", s.Commits())
 	}
 
@@ -122,13 +147,14 @@ func TestAWitnessKeepsWhatFailed(t *testing.T) {
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
 	sender.failed(stopped, w, delivery("3"), answer)
-	if s.Commits() != 2 {
+	if s.Commits() != 3 {
 		t.Errorf("%d commits after the end of the node's lead", s.Commits())
 	}
 
 	// What cannot be kept is no error of the try.
+	d := wait(t, s, "4")
 	s.FailNext(errs.E(errs.Unavailable, "no quorum"))
-	if err := sender.Send(t.Context(), delivery("4")); err != answer {
+	if err := sender.Send(t.Context(), d); err != answer {
 		t.Errorf("%v", err)
 	}
 }
