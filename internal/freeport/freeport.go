@@ -24,31 +24,27 @@ const (
 // share is how many ports a process has for itself.
 const share = 1_700
 
-var (
-	given sync.Map     // port -> nothing
-	guard net.Listener // holds the share; without a reference to it, it would be closed
-)
+var given sync.Map // port -> nothing
 
-// ours is where the share of this process begins, 0 if there is none left. It is
-// held by a listener on its first port, until the process ends.
-var ours = sync.OnceValue(func() int {
+// ours holds the share of this process until it ends: a listener on its first
+// port, nil if there is no share left.
+var ours = sync.OnceValue(func() net.Listener {
 	for begin := first; begin+share <= last; begin += share {
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(begin)))
 		if err == nil {
-			guard = l
-			return begin
+			return l
 		}
 	}
-	return 0
+	return nil
 })
 
 // Addr returns an address on the loopback interface with a port that is free
 // for TCP and UDP.
 func Addr(t testing.TB) string {
 	t.Helper()
-	begin, size := ours()+1, share-1
-	if begin == 1 { // there are many processes
-		begin, size = first, last-first
+	begin, size := first, last-first
+	if l := ours(); l != nil {
+		begin, size = l.Addr().(*net.TCPAddr).Port+1, share-1
 	}
 	for range 1_000 {
 		port := begin + rand.IntN(size)
