@@ -226,7 +226,8 @@ func (f *fates) each(visit func(*fate) error) error {
 	return nil
 }
 
-// unknown returns the keys of variables of which nobody knows what they were.
+// unknown returns the keys of variables of which nobody knows what they were: an
+// entry for each variable, so a key may be there twice.
 func (f *fates) unknown() []string {
 	keys := []string{}
 	for _, one := range f.byID {
@@ -235,7 +236,7 @@ func (f *fates) unknown() []string {
 		}
 	}
 	slices.Sort(keys)
-	return slices.Compact(keys)
+	return keys
 }
 
 // EnvironmentAt returns a page of the variables that an environment had at a

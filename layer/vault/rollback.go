@@ -217,7 +217,6 @@ func (b *takingBack) result() RolledBack {
 	}
 	slices.Sort(done.Deleted)
 	slices.Sort(done.Unknown)
-	done.Unknown = slices.Compact(done.Unknown)
 	return done
 }
 
