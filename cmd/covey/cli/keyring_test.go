@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,9 +30,10 @@ import (
 // safe is a world of the nodes n1 and n2 that keep their keyrings as the file is.
 type safe struct {
 	*world
-	path   string
-	ring   *seal.Keyring
-	behind atomic.Bool // n2 reads the file no more
+	path    string
+	ring    *seal.Keyring
+	beating sync.Mutex
+	behind  bool // n2 reads the file no more
 }
 
 func newSafe(t *testing.T) *safe {
@@ -77,7 +78,9 @@ func (s *safe) live(in *sealed.Inventory, other *seal.Keyring) {
 	ctx := s.t.Context()
 	beat := func() error {
 		_, err := in.Keyring.Reload()
-		if !s.behind.Load() {
+		s.beating.Lock()
+		defer s.beating.Unlock()
+		if !s.behind {
 			_, err2 := other.Reload()
 			err = errors.Join(err, err2)
 		}
@@ -160,7 +163,7 @@ func TestAMasterKeyIsRotatedRewrappedAndDropped(t *testing.T) {
 // A node with a file of its own gets the key late.
 func TestAKeyIsAddedDistributedAndPromoted(t *testing.T) {
 	s := newSafe(t)
-	s.behind.Store(true)
+	s.fallBehind(true)
 	got := s.master(6, "rotate", s.path, "--within", "1ms")
 	infos, err := seal.Describe(s.path)
 	if err != nil || len(infos) != 2 || infos[1].Primary {
@@ -191,10 +194,10 @@ func TestAKeyIsAddedDistributedAndPromoted(t *testing.T) {
 	if keys, err := seal.Describe(stranger); err != nil || len(keys) != 1 {
 		t.Errorf("a file that was refused has another key: %+v, %v", keys, err)
 	}
-	s.behind.Store(false)
+	s.fallBehind(false)
 	s.settled(id, 2)
 	s.master(0, "promote", s.path, id)
-	s.behind.Store(true)
+	s.fallBehind(true)
 	other := s.master(0, "add", s.path)
 	s.master(0, "promote", s.path, other, "--offline")
 	s.settled(other, 1)
@@ -202,6 +205,13 @@ func TestAKeyIsAddedDistributedAndPromoted(t *testing.T) {
 		t.Error(got)
 	}
 	s.master(0, "rewrap", "--force")
+}
+
+// fallBehind says whether n2 reads the file no more, from this moment on.
+func (s *safe) fallBehind(yes bool) {
+	s.beating.Lock()
+	defer s.beating.Unlock()
+	s.behind = yes
 }
 
 // settled waits until so many nodes have a key.
