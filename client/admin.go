@@ -36,6 +36,8 @@ type Member struct {
 	Role          string `json:"role"`
 	Leader        bool   `json:"leader"`
 	Alive         bool   `json:"alive"`
+	Draining      bool   `json:"draining"` // it is about to stop
+	Wish          string `json:"wish"`     // of an operator: "", non-voter or removed
 	LastContactMS int64  `json:"last_contact_ms"`
 	AppliedIndex  uint64 `json:"applied_index"`
 	AppliedLag    uint64 `json:"applied_lag"`

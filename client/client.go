@@ -137,6 +137,9 @@ type request struct {
 	key    string // credential, sent as Bearer
 	reads  bool   // changes nothing, whatever the method
 
+	stream io.ReadCloser // in place of body, for one that is sent once, of size bytes
+	size   int64
+
 	unknown bool // some try may have been applied, and none since was judged
 
 	patience time.Duration // between two pieces of an answer that open gives; 0 = Config.Timeout
@@ -273,10 +276,18 @@ func (c *Client) send(ctx context.Context, ep *url.URL, r *request) (*http.Respo
 	if len(r.query) > 0 {
 		target += "?" + r.query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, target, bytes.NewReader(r.body))
+	var body io.Reader = bytes.NewReader(r.body)
+	if r.stream != nil {
+		body = r.stream
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target, body)
 	if err != nil {
 		fail.Err, fail.final = err, true
 		return nil, fail
+	}
+	client := c.http
+	if r.stream != nil {
+		req.ContentLength, client = r.size, c.slow()
 	}
 	for name, values := range r.header {
 		req.Header[name] = values
@@ -290,7 +301,7 @@ func (c *Client) send(ctx context.Context, ep *url.URL, r *request) (*http.Respo
 	if r.changes() {
 		req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}))
 	}
-	resp, err := c.http.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		fail.Err = cause(err)
 		fail.unreachable = isDial(err) && !sent.Load()

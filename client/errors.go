@@ -36,6 +36,8 @@ type Error struct {
 	final       bool // another try would not help
 	missing     bool // what was asked for is not there, whatever the status
 	off         bool // the API as a whole is not served
+
+	leader string // where the leader serves, if that was the reason
 }
 
 // Error says what failed, where and why.

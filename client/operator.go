@@ -32,7 +32,7 @@ func (o operatorAPI) read(ctx context.Context, call operatorCall, into any) erro
 // change sends body, JSON or what becomes JSON, if there is one, and reads the
 // answer into into, if that is wanted.
 func (o operatorAPI) change(ctx context.Context, call operatorCall, body, into any) error {
-	q := &request{op: call.op, method: call.method, path: o.base + call.path, key: o.c.cfg.RootKey}
+	q := &request{op: call.op, method: call.method, path: o.base + call.path, query: call.query, key: o.c.cfg.RootKey}
 	if body != nil {
 		p, ok := body.([]byte)
 		if !ok {

@@ -33,16 +33,18 @@ func Waiting(self Seen, seen []Seen, expect int) string {
 
 // Adopt returns the cluster that a node without one finds itself in: that of
 // all alive nodes that have one. It returns false if there is none, or more
-// than one: then an operator must say which. Once adopted and written down, a
-// cluster is for ever.
+// than one: then an operator must say which. A cluster that another one is known
+// to have superseded does not count. Once adopted and written down, a cluster is
+// for ever.
 func Adopt(self Seen, seen []Seen) (ID, bool) {
 	if !self.ClusterID.IsZero() {
 		return self.ClusterID, true
 	}
+	past := superseded(seen)
 	var found ID
 	for _, s := range seen {
 		switch {
-		case !s.Alive || s.ClusterID.IsZero() || s.NodeID == self.NodeID:
+		case !s.Alive || s.ClusterID.IsZero() || s.NodeID == self.NodeID || past[s.ClusterID]:
 		case found.IsZero():
 			found = s.ClusterID
 		case found != s.ClusterID:

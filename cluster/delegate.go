@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"time"
@@ -43,7 +45,8 @@ func (d *delegate) NotifyAlive(n *memberlist.Node) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if foreignTo(d.meta.ClusterID, m.ClusterID) {
-		(*Gossip)(d).noteForeign(n.Name, m.ClusterID, gossipAddr(n))
+		m.NodeID = n.Name
+		(*Gossip)(d).noteForeign(m, gossipAddr(n))
 		return fmt.Errorf("it is of another cluster, %v", m.ClusterID)
 	}
 	if d.table[n.Name] == nil && len(d.table) >= maxNodes {
@@ -115,14 +118,22 @@ func (d *delegate) NotifyConflict(existing, other *memberlist.Node) {
 }
 
 // noteForeign is called with g.mu held.
-func (g *Gossip) noteForeign(node string, id ID, addr string) {
-	key := node + " " + id.String()
+func (g *Gossip) noteForeign(m Meta, addr string) {
+	text, lost := strangers(g.meta, m)
+	key := m.NodeID + " " + m.ClusterID.String()
+	if lost {
+		key += " lost"
+	}
 	if _, known := g.foreign[key]; known || len(g.foreign) >= maxForeign {
 		return
 	}
-	g.foreign[key] = Foreign{NodeID: node, ClusterID: id, GossipAddr: addr}
-	g.cfg.Logger.Warn("met a node of another cluster: is somebody's --join pointing at the wrong one?",
-		"node", node, "gossip_addr", addr, "its_cluster", id.String(), "our_cluster", g.meta.ClusterID.String())
+	g.foreign[key] = Foreign{NodeID: m.NodeID, ClusterID: m.ClusterID, GossipAddr: addr, Lost: lost, Reason: text}
+	level := slog.LevelWarn
+	if lost {
+		level = slog.LevelError
+	}
+	g.cfg.Logger.Log(context.Background(), level, text,
+		"node", m.NodeID, "gossip_addr", addr, "its_cluster", m.ClusterID.String(), "our_cluster", g.meta.ClusterID.String())
 	signal(g.updated)
 }
 

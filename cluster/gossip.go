@@ -22,7 +22,7 @@ type Config struct {
 	NodeID        string          // 1 to 128 bytes, never another node's
 	BindAddr      string          // host:port, TCP and UDP
 	AdvertiseAddr string          // host:port that peers dial, "" = BindAddr; a name is resolved once
-	Key           []byte          // 16, 24 or 32 bytes; nil = gossip in clear text and with anyone
+	Keys          [][]byte        // 16, 24 or 32 bytes each; the first one sends; none = gossip in clear text and with anyone
 	Seeds         []string        // host:port of some nodes of the cluster; may be down, and may be this node
 	Peers         func() []string // more addresses to look for lost nodes at; may be nil, must not block
 	Meta          Meta            // first announcement; NodeID is set here
@@ -36,6 +36,8 @@ type Foreign struct {
 	NodeID     string
 	ClusterID  ID
 	GossipAddr string
+	Lost       bool   // one of the two clusters has superseded the other
+	Reason     string // why the two are kept apart, for people
 }
 
 // Gossip is one node's part in the gossip. Its methods are safe for concurrent
@@ -43,7 +45,8 @@ type Foreign struct {
 type Gossip struct {
 	cfg     Config
 	list    *memberlist.Memberlist
-	addr    string // advertised
+	keys    *memberlist.Keyring // nil = clear text
+	addr    string              // advertised
 	updated chan struct{}
 	stir    chan struct{} // capacity 1: what we announce may have changed
 	retry   chan struct{} // capacity 1: look for lost nodes soon
@@ -51,6 +54,7 @@ type Gossip struct {
 	wg      sync.WaitGroup
 
 	life   sync.Mutex // held by Leave and Close, which exclude each other
+	turn   sync.Mutex // held by SetKeys
 	closed bool
 
 	mu      sync.Mutex // held for moments only, and never while calling memberlist
@@ -82,13 +86,17 @@ func Start(cfg Config) (*Gossip, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	cfg.Meta.NodeID = cfg.NodeID
+	keys, err := newKeys(cfg.Keys)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Meta.NodeID, cfg.Meta.Keys = cfg.NodeID, prints(cfg.Keys)
 	encoded, err := checkMeta(cfg.Meta)
 	if err != nil {
 		return nil, err
 	}
 	g := &Gossip{
-		cfg: cfg, meta: cfg.Meta, encoded: encoded, settled: len(cfg.Seeds) == 0,
+		cfg: cfg, keys: keys, meta: cfg.Meta, encoded: encoded, settled: len(cfg.Seeds) == 0,
 		updated: make(chan struct{}, 1), stir: make(chan struct{}, 1), retry: make(chan struct{}, 1),
 		table: make(map[string]*Seen), foreign: make(map[string]Foreign), moves: make(map[string]move), double: make(map[string]move),
 	}
@@ -118,8 +126,12 @@ func checkMeta(m Meta) ([]byte, error) {
 			return nil, err
 		}
 	}
-	m.Choice = 1 // it must fit when there is one
-	if _, err := m.append(nil); err != nil {
+	full := m // what comes and goes must fit when it is there
+	full.Choice = 1
+	for i := range full.Keys {
+		full.Keys[i] = KeyPrint{1}
+	}
+	if _, err := full.append(nil); err != nil {
 		return nil, err
 	}
 	m.Choice = 0
@@ -143,12 +155,7 @@ func (g *Gossip) listConfig() (*memberlist.Config, error) {
 	mc.GossipToTheDeadTime = time.Minute
 	mc.DeadNodeReclaimTime = time.Millisecond
 	mc.EnableCompression = false
-	if len(g.cfg.Key) > 0 {
-		if err := memberlist.ValidateKey(g.cfg.Key); err != nil {
-			return nil, errs.E(errs.Invalid, "gossip key: %d bytes, 16, 24 or 32 are needed", len(g.cfg.Key))
-		}
-		mc.SecretKey = slices.Clone(g.cfg.Key)
-	}
+	mc.Keyring = g.keys
 	var err error
 	if mc.BindAddr, mc.BindPort, err = resolve("gossip address", g.cfg.BindAddr); err != nil {
 		return nil, err
@@ -235,7 +242,7 @@ func foreignTo(ours, theirs ID) bool {
 	return !ours.IsZero() && !theirs.IsZero() && ours != theirs
 }
 
-// SetMeta announces m from now on; Choice and NodeID of it are ignored. It
+// SetMeta announces m from now on; Choice, Keys and NodeID of it are ignored. It
 // does not wait for others to hear of it.
 func (g *Gossip) SetMeta(m Meta) error {
 	m.NodeID = g.cfg.NodeID
@@ -243,11 +250,11 @@ func (g *Gossip) SetMeta(m Meta) error {
 		return err
 	}
 	g.mu.Lock()
-	m.Choice = g.meta.Choice
+	m.Choice, m.Keys = g.meta.Choice, g.meta.Keys
 	g.meta = m
 	for _, s := range g.table {
 		if foreignTo(m.ClusterID, s.ClusterID) {
-			g.noteForeign(s.NodeID, s.ClusterID, s.GossipAddr)
+			g.noteForeign(s.Meta, s.GossipAddr)
 		}
 	}
 	g.mu.Unlock()

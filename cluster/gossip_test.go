@@ -41,7 +41,7 @@ func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, n
 func gossip(t *testing.T, id string, edit func(*Config)) *Gossip {
 	t.Helper()
 	cfg := Config{
-		NodeID: id, BindAddr: "127.0.0.1:0", probe: 100 * time.Millisecond, Key: bytes.Repeat([]byte("k"), 32),
+		NodeID: id, BindAddr: "127.0.0.1:0", probe: 100 * time.Millisecond, Keys: [][]byte{bytes.Repeat([]byte("k"), 32)},
 		Meta: Meta{PeerAddr: id + ".example:8701", HTTPAddr: id + ".example:8700", Release: "v1"},
 	}
 	if edit != nil {
@@ -96,7 +96,7 @@ func TestNodesFindEachOtherAndTheirMetas(t *testing.T) {
 		sees(t, g, "n1 n2 n3")
 	}
 	want := Seen{
-		Meta:       Meta{NodeID: "n3", PeerAddr: "n3.example:8701", HTTPAddr: "n3.example:8700", NonVoter: true, Formats: Formats{2, 3}, Release: "v1"},
+		Meta:       Meta{NodeID: "n3", PeerAddr: "n3.example:8701", HTTPAddr: "n3.example:8700", NonVoter: true, Formats: Formats{2, 3}, Release: "v1", Keys: [MaxKeys]KeyPrint{PrintOf(bytes.Repeat([]byte("k"), 32))}},
 		GossipAddr: n3.Addr(), Alive: true,
 	}
 	got := n1.Members()[2]
@@ -215,7 +215,7 @@ func TestNodesOfAnotherClusterAreKeptOut(t *testing.T) {
 	x1 := gossip(t, "x1", of(2, n1.Addr(), n2.Addr()))
 	until(t, x1, "x1 meets the others", func() bool { return len(x1.Foreign()) == 2 })
 	until(t, n1, "n1 meets x1", func() bool { return len(n1.Foreign()) == 1 })
-	if got, want := n1.Foreign()[0], (Foreign{"x1", ID{2}, x1.Addr()}); got != want {
+	if got, want := n1.Foreign()[0], (Foreign{NodeID: "x1", ClusterID: ID{2}, GossipAddr: x1.Addr(), Reason: n1.Foreign()[0].Reason}); got != want || got.Reason == "" {
 		t.Errorf("foreign: got %+v, want %+v", got, want)
 	}
 	sees(t, n1, "n1 n2")
@@ -244,7 +244,7 @@ func TestAWrongKeyKeepsOut(t *testing.T) {
 	log := &lines{}
 	n1 := gossip(t, "n1", func(c *Config) { c.Logger = log.logger() })
 	n2 := gossip(t, "n2", func(c *Config) {
-		c.Key = bytes.Repeat([]byte("x"), 32)
+		c.Keys = [][]byte{bytes.Repeat([]byte("x"), 32)}
 		c.Seeds = []string{n1.Addr()}
 		c.Logger = log.logger()
 	})
@@ -317,7 +317,7 @@ func TestConfigIsRefusedWithASentence(t *testing.T) {
 		"no port":                  {func(c *Config) { c.BindAddr = "127.0.0.1" }, errs.Invalid, "host:port"},
 		"a port that is none":      {func(c *Config) { c.BindAddr = "127.0.0.1:70000" }, errs.Invalid, "65535"},
 		"an unknown name":          {func(c *Config) { c.AdvertiseAddr = "no.such.host.invalid:1" }, errs.Invalid, "no.such.host.invalid"},
-		"a short key":              {func(c *Config) { c.Key = []byte("short") }, errs.Invalid, "gossip key: 5 bytes"},
+		"a short key":              {func(c *Config) { c.Keys = [][]byte{[]byte("short")} }, errs.Invalid, "gossip key: 5 bytes"},
 		"too long for gossip":      {func(c *Config) { c.Meta.Release = strings.Repeat("v", 256) }, errs.Invalid, "gossiped"},
 		"port in use":              {func(c *Config) { c.BindAddr = used.Addr() }, errs.Unavailable, "--gossip-addr"},
 	}

@@ -20,10 +20,19 @@ type Meta struct {
 	// the first cluster, 0 = none.
 	BootstrapExpect int
 	HasState        bool // its data folder holds a Raft state, so it is not new
+	Draining        bool // it is about to stop: it shall not lead, and clients leave it
 
 	// Choice is what the node would form the first cluster of, see choose; 0 =
 	// nothing now. Gossip sets it.
 	Choice uint64
+
+	// Keys are the gossip keys that the node holds, the one it sends with first.
+	// Gossip sets it.
+	Keys [MaxKeys]KeyPrint
+
+	// Supersedes is the last cluster that the node's own has taken the place of;
+	// zero if there was none.
+	Supersedes Superseded
 
 	Formats Formats // the newest that it can read
 	Release string
@@ -46,14 +55,17 @@ const (
 	tagChoice
 	tagFormats
 	tagRelease
+	tagKeys
+	tagSupersedes
 )
 
 // fieldLeast is the least length of each field's value.
-var fieldLeast = [...]int{tagCluster: len(ID{}), tagFlags: 1, tagExpect: 2, tagChoice: 8, tagFormats: 2, tagRelease: 0}
+var fieldLeast = [...]int{tagCluster: len(ID{}), tagFlags: 1, tagExpect: 2, tagChoice: 8, tagFormats: 2, tagRelease: 0, tagKeys: 0, tagSupersedes: len(ID{}) + 8}
 
 const (
 	flagNonVoter byte = 1 << iota
 	flagHasState
+	flagDraining
 )
 
 const maxExpect = 1 << 10
@@ -95,6 +107,12 @@ func (m Meta) append(dst []byte) ([]byte, error) {
 	if m.Formats != (Formats{}) {
 		field(tagFormats, []byte{m.Formats.Log, m.Formats.Stream})
 	}
+	if m.Supersedes != (Superseded{}) {
+		field(tagSupersedes, m.Supersedes.append(nil))
+	}
+	if p := appendPrints(nil, m.Keys); len(p) > 0 {
+		field(tagKeys, p)
+	}
 	if n := len(dst) - start; n > metaLimit {
 		return nil, errs.E(errs.Invalid, "node %s: its addresses take %d bytes of gossip, %d are allowed", m.NodeID, n, metaLimit)
 	}
@@ -107,6 +125,9 @@ func (m Meta) flags() (f byte) {
 	}
 	if m.HasState {
 		f |= flagHasState
+	}
+	if m.Draining {
+		f |= flagDraining
 	}
 	return f
 }
@@ -150,13 +171,17 @@ func (m *Meta) set(tag byte, v []byte) bool {
 	case tagRelease:
 		m.Release = string(v)
 	case tagFlags:
-		m.NonVoter, m.HasState = v[0]&flagNonVoter != 0, v[0]&flagHasState != 0
+		m.NonVoter, m.HasState, m.Draining = v[0]&flagNonVoter != 0, v[0]&flagHasState != 0, v[0]&flagDraining != 0
 	case tagExpect:
 		m.BootstrapExpect = int(binary.BigEndian.Uint16(v))
 	case tagChoice:
 		m.Choice = binary.BigEndian.Uint64(v)
 	case tagFormats:
 		m.Formats = Formats{Log: v[0], Stream: v[1]}
+	case tagSupersedes:
+		m.Supersedes = decodeSuperseded(v)
+	case tagKeys:
+		m.Keys = readPrints(v)
 	}
 	return true
 }

@@ -12,7 +12,7 @@ import (
 
 var fullMeta = Meta{
 	ClusterID: ID{1, 2, 3}, PeerAddr: "p:1", HTTPAddr: "h:2", NonVoter: true, BootstrapExpect: 3, HasState: true,
-	Choice: 0x0102030405060708, Formats: Formats{Log: 4, Stream: 5}, Release: "v1.2.3",
+	Choice: 0x0102030405060708, Keys: [MaxKeys]KeyPrint{{1}, {2}}, Formats: Formats{Log: 4, Stream: 5}, Release: "v1.2.3",
 }
 
 func TestMetaBytes(t *testing.T) {
@@ -23,7 +23,8 @@ func TestMetaBytes(t *testing.T) {
 	want := "01" + // version
 		"0110" + "01020300000000000000000000000000" + // cluster
 		"0203" + "703a31" + "0303" + "683a32" + "0806" + "76312e322e33" + // addresses, release
-		"0401" + "03" + "0502" + "0003" + "0608" + "0102030405060708" + "0702" + "0405" // flags, expect, choice, formats
+		"0401" + "03" + "0502" + "0003" + "0608" + "0102030405060708" + "0702" + "0405" + // flags, expect, choice, formats
+		"0910" + "0100000000000000" + "0200000000000000" // keys
 	if diff := cmp.Diff(want, hex.EncodeToString(p)); diff != "" {
 		t.Errorf("the encoding changed (-want +got):\n%s", diff)
 	}

@@ -21,6 +21,8 @@ type Server struct {
 	Voter     bool
 	CaughtUp  bool          // its log is as long as the leader's, or nearly
 	StableFor time.Duration // it has been caught up and in contact this long
+	Answers   bool          // it answers its leader now
+	Silent    time.Duration // since its leader heard of it, or began to lead; 0 if it answers
 }
 
 // Policy is what Plan holds to.
@@ -29,6 +31,8 @@ type Policy struct {
 	ClusterID ID            // of the leader; without one nothing is planned
 	StableFor time.Duration // needed to become a voter; 0 = 10 s
 	Formats   Formats       // in use in the cluster
+	Wishes    Wishes        // of operators
+	Now       time.Time     // that Seen.Since is compared with; only the clean-up needs it
 }
 
 // Kind says what a Change is.
@@ -39,6 +43,7 @@ const (
 	AddNonvoter               // a new server
 	AddVoter                  // a non-voter that shall vote
 	UpdateAddress             // a server that has another address; it keeps its vote
+	Remove                    // a server that shall be none any more
 )
 
 // String returns the kind's name as in a log line.
@@ -50,6 +55,8 @@ func (k Kind) String() string {
 		return "add voter"
 	case UpdateAddress:
 		return "update address"
+	case Remove:
+		return "remove"
 	}
 	return "refuse"
 }
@@ -59,7 +66,7 @@ type Change struct {
 	Kind   Kind
 	ID     string
 	Addr   string // peer address the server shall have
-	Voter  bool   // whether the server votes after the change
+	Voter  bool   // whether a voter is changed, or the server votes after the change
 	Reason string // one sentence for the log
 }
 
@@ -80,8 +87,11 @@ const parkedSuffix = ".moved.invalid:1"
 //   - At most one change touches a voter.
 //   - A node that is too old for the formats in use, or has no address of its
 //     own, is refused.
-//   - Nothing is ever removed or demoted, and nodes of another cluster, or of
-//     none yet, are no concern of the plan (see Adopt).
+//   - What an operator removed or demoted stays so: see Wishes.
+//   - Where an operator has turned it on, a server that gossip and its leader
+//     have not heard of for long is removed: see Autopilot.
+//   - Nothing else is ever removed or demoted, and nodes of another cluster, or
+//     of none yet, are no concern of the plan (see Adopt).
 func Plan(have []Server, seen []Seen, p Policy) []Change {
 	if p.ClusterID.IsZero() {
 		return nil
@@ -89,7 +99,7 @@ func Plan(have []Server, seen []Seen, p Policy) []Change {
 	if p.StableFor == 0 {
 		p.StableFor = 10 * time.Second
 	}
-	pl := planner{Policy: p, byID: make(map[string]Server), byAddr: make(map[string]string), alive: make(map[string]Seen)}
+	pl := planner{Policy: p, have: have, seen: seen, byID: make(map[string]Server), byAddr: make(map[string]string), alive: make(map[string]Seen)}
 	for _, s := range have {
 		pl.byID[s.ID] = s
 		pl.byAddr[s.Addr] = s.ID
@@ -102,11 +112,15 @@ func Plan(have []Server, seen []Seen, p Policy) []Change {
 	pl.move(ours)
 	pl.promote(ours)
 	pl.add(ours)
+	pl.obey()
+	pl.cleanUp()
 	return pl.changes
 }
 
 type planner struct {
 	Policy
+	have    []Server
+	seen    []Seen
 	byID    map[string]Server
 	byAddr  map[string]string // address -> id of the server that has it; kept up to date with changes
 	alive   map[string]Seen
@@ -162,7 +176,8 @@ func (p *planner) promote(ours []Seen) {
 	for _, s := range ours {
 		h, ok := p.byID[s.NodeID]
 		switch {
-		case !ok || h.Voter || s.NonVoter || p.moved(h, s):
+		case !ok || h.Voter || s.NonVoter || s.Draining || p.moved(h, s):
+		case p.Wishes.Nodes[s.NodeID] != WishNone:
 		case !s.Formats.speaks(p.Formats):
 			p.emit(Change{Refuse, s.NodeID, h.Addr, false, p.tooOld(s)})
 		case h.CaughtUp && h.StableFor >= p.StableFor && !p.touched:
@@ -179,6 +194,8 @@ func (p *planner) add(ours []Seen) {
 		switch holder := p.byAddr[s.PeerAddr]; {
 		case s.PeerAddr == "":
 			p.emit(Change{Refuse, s.NodeID, "", false, "it advertises no peer address"})
+		case s.HasState && p.Wishes.Nodes[s.NodeID] == WishRemoved:
+			p.emit(Change{Refuse, s.NodeID, s.PeerAddr, false, ReasonRemoved})
 		case !s.Formats.speaks(p.Formats):
 			p.emit(Change{Refuse, s.NodeID, s.PeerAddr, false, p.tooOld(s)})
 		case holder == "":

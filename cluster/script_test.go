@@ -21,10 +21,13 @@ import (
 //	stable 10s                         Policy.StableFor
 //	formats log=2 stream=1             Policy.Formats
 //	expect 3                           --bootstrap-expect
-//	have ID ADDR [voter] [caughtup] [stable=D]
-//	seen ID ADDR [cluster=A] [dead] [nonvoter] [expect=N] [state]
-//	         [choice=ID,ID,..] [log=N] [stream=N] [release=R]
-//	plan, bootstrap or adopt           what to run
+//	wish ID removed|non-voter          what an operator wants
+//	cleanup [min=N] [after=D]          Autopilot, turned on
+//	have ID ADDR [voter] [caughtup] [stable=D] [answers] [silent=D]
+//	seen ID ADDR [cluster=A] [dead] [since=D] [nonvoter] [expect=N] [state]
+//	         [draining] [choice=ID,ID,..] [log=N] [stream=N] [release=R]
+//	without ID                         what is left without a server
+//	plan, quorum, bootstrap or adopt   what to run
 //	> a line of its result
 //
 // "-" as ADDR is no address.
@@ -36,7 +39,11 @@ type script struct {
 	n    int
 	have []Server
 	seen []Seen
+	less []string
 }
+
+// scriptNow is the time of all scripts.
+var scriptNow = time.Unix(1_000_000, 0)
 
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -51,7 +58,7 @@ func TestScripts(t *testing.T) {
 		for _, c := range strings.Split("\n"+string(text), "\ncase ")[1:] {
 			name, body, _ := strings.Cut(c, "\n")
 			t.Run(filepath.Base(file)+"/"+name, func(t *testing.T) {
-				(&script{t: t, name: name}).run(strings.Split(body, "\n"))
+				(&script{t: t, name: name, p: Policy{Now: scriptNow}}).run(strings.Split(body, "\n"))
 			})
 		}
 	}
@@ -78,6 +85,17 @@ func (s *script) run(lines []string) {
 		for _, c := range Plan(s.have, s.seen, s.p) {
 			vote := map[bool]string{true: " voter"}[c.Voter]
 			got = append(got, fmt.Sprintf("%s %s %s%s: %s", c.Kind, c.ID, c.Addr, vote, c.Reason))
+		}
+	case "quorum":
+		v := Quorum(s.have)
+		got = append(got, v.String())
+		for _, id := range s.less {
+			for _, h := range s.have {
+				if h.ID == id {
+					v = v.Without(h)
+					got = append(got, fmt.Sprintf("without %s: %v, lost %v", id, v, v.Lost()))
+				}
+			}
 		}
 	case "bootstrap":
 		got = s.bootstrap()
@@ -128,9 +146,20 @@ func (s *script) set(w []string) {
 		s.p.Formats = Formats{Log: o.small("log"), Stream: o.small("stream")}
 	case "expect":
 		s.n = s.number(w[1])
+	case "wish":
+		if s.p.Wishes.Nodes == nil {
+			s.p.Wishes.Nodes = map[string]Wish{}
+		}
+		s.p.Wishes.Nodes[w[1]] = ParseWish(w[2])
+	case "cleanup":
+		o := s.options(w[1:])
+		s.p.Wishes.Autopilot = Autopilot{Cleanup: true, MinQuorum: s.number(o.text("min", "0")), DeadAfter: s.duration(o.text("after", "0"))}
+	case "without":
+		s.less = append(s.less, w[1])
 	case "have":
 		o := s.options(w[3:])
-		s.have = append(s.have, Server{ID: w[1], Addr: w[2], Voter: o.has("voter"), CaughtUp: o.has("caughtup"), StableFor: s.duration(o.text("stable", "0"))})
+		s.have = append(s.have, Server{ID: w[1], Addr: w[2], Voter: o.has("voter"), CaughtUp: o.has("caughtup"), Answers: o.has("answers"),
+			StableFor: s.duration(o.text("stable", "0")), Silent: s.duration(o.text("silent", "0"))})
 	case "seen":
 		s.seen = append(s.seen, s.node(w))
 	default:
@@ -143,12 +172,12 @@ func (s *script) node(w []string) Seen {
 	m := Meta{
 		NodeID: w[1], PeerAddr: strings.TrimPrefix(w[2], "-"), NonVoter: o.has("nonvoter"), HasState: o.has("state"),
 		BootstrapExpect: s.number(o.text("expect", "0")), Formats: Formats{Log: o.small("log"), Stream: o.small("stream")},
-		Release: o.text("release", ""), ClusterID: scriptID(o.text("cluster", "")),
+		Draining: o.has("draining"), Release: o.text("release", ""), ClusterID: scriptID(o.text("cluster", "")),
 	}
 	if ids := o.text("choice", ""); ids != "" {
 		m.Choice = digestOf(strings.Split(ids, ","))
 	}
-	return Seen{Meta: m, Alive: !o.has("dead")}
+	return Seen{Meta: m, Alive: !o.has("dead"), Since: scriptNow.Add(-s.duration(o.text("since", "0")))}
 }
 
 func scriptID(name string) (id ID) { copy(id[:], name); return id }

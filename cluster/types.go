@@ -37,6 +37,15 @@ func (id ID) String() string {
 // MarshalText is String, for logs and JSON.
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
+// UnmarshalText reads what MarshalText wrote.
+func (id *ID) UnmarshalText(text []byte) (err error) {
+	*id = ID{}
+	if len(text) > 0 {
+		*id, err = ParseID(string(text))
+	}
+	return err
+}
+
 // IsZero reports whether id names no cluster.
 func (id ID) IsZero() bool { return id == ID{} }
 
@@ -88,10 +97,16 @@ type Member struct {
 	GossipAddr    string  `json:"gossip_addr"`
 	Role          string  `json:"role"` // RoleVoter, RoleNonVoter or RoleNone
 	Leader        bool    `json:"leader"`
-	Alive         bool    `json:"alive"`           // as gossip sees it
-	LastContactMS int64   `json:"last_contact_ms"` // negative: unknown
+	Draining      bool    `json:"draining,omitempty"` // it is about to stop
+	Wish          string  `json:"wish,omitempty"`     // of an operator, as Wish.String has it
+	Alive         bool    `json:"alive"`              // as gossip sees it
+	LastContactMS int64   `json:"last_contact_ms"`    // negative: unknown
 	AppliedIndex  uint64  `json:"applied_index"`
 	AppliedLag    uint64  `json:"applied_lag"` // entries behind the leader
 	Release       string  `json:"release"`
 	Formats       Formats `json:"formats"` // the newest that it can read
+
+	// GossipKeys are the names of the gossip keys that it holds, the one it sends
+	// with first; none if it gossips in clear text, or is not known to be alive.
+	GossipKeys []string `json:"gossip_keys,omitempty"`
 }

@@ -21,34 +21,69 @@ type Entry struct {
 // not be used any more, and the node must stop: skipping an entry would let
 // replicas differ.
 func (m *Machine) Apply(entries []Entry) ([][]command.Result, error) {
+	results := make([][]command.Result, len(entries))
+	for done := 0; done < len(entries); {
+		n, err := m.apply(entries[done:], results[done:])
+		if err != nil {
+			return nil, err
+		}
+		done += n
+	}
+	return results, nil
+}
+
+// apply applies the first entries in one batch, and returns how many: all, or
+// those before one that replaces the state, which goes alone.
+func (m *Machine) apply(entries []Entry, results [][]command.Result) (n int, err error) {
 	b := m.db.Batch()
 	defer b.Close()
 	a := applier{m: m, b: b, st: m.st}
-	results := make([][]command.Result, len(entries))
-	for i, e := range entries {
-		if e.Index <= a.st.Index {
-			continue
+	for n < len(entries) && a.replaces == nil {
+		e := entries[n]
+		if e.Index > a.st.Index {
+			if results[n], err = a.entry(e); err != nil {
+				return n, fmt.Errorf("fsm: entry %d: %w", e.Index, err)
+			}
 		}
-		res, err := a.entry(e)
-		if err != nil {
-			return nil, fmt.Errorf("fsm: entry %d: %w", e.Index, err)
+		if a.replaces == nil {
+			n++
 		}
-		results[i] = res
 	}
-	if a.st.Index == m.st.Index {
-		return results, nil
+	if err := a.commit(); err != nil || a.replaces == nil {
+		return n, err
 	}
-	b.Set(metaKey, a.st.append(nil))
-	err := b.Commit()
-	for errs.Is(err, errs.NoSpace) && m.opts.Full != nil && m.opts.Full(err) {
-		err = b.Commit()
-	}
+	b.Close() // before the store that it belongs to goes
+	res, err := m.install(entries[n], a.replaces)
 	if err != nil {
-		return nil, fmt.Errorf("fsm: commit entries up to %d: %w", a.st.Index, err)
+		return n, fmt.Errorf("fsm: entry %d: %w", entries[n].Index, err)
+	}
+	results[n] = []command.Result{res}
+	return n + 1, nil
+}
+
+// commit makes what the batch holds the published state.
+func (a *applier) commit() error {
+	m := a.m
+	if a.st.Index == m.st.Index {
+		return nil
+	}
+	a.b.Set(metaKey, a.st.append(nil))
+	if err := m.patiently(a.b.Commit); err != nil {
+		return fmt.Errorf("fsm: commit entries up to %d: %w", a.st.Index, err)
 	}
 	m.st = a.st
 	m.publish()
-	return results, nil
+	return nil
+}
+
+// patiently does write, again and again while it finds no room and the owner of
+// the machine wants to wait for some.
+func (m *Machine) patiently(write func() error) error {
+	err := write()
+	for errs.Is(err, errs.NoSpace) && m.opts.Full != nil && m.opts.Full(err) {
+		err = write()
+	}
+	return err
 }
 
 // applier is the work on one batch of entries.
@@ -56,6 +91,8 @@ type applier struct {
 	m  *Machine
 	b  *store.Batch
 	st State
+
+	replaces *command.Entry // the entry at hand is the last piece of a new state, and was not applied
 }
 
 func (a *applier) entry(e Entry) ([]command.Result, error) {
@@ -63,10 +100,16 @@ func (a *applier) entry(e Entry) ([]command.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if entry.State != nil && entry.State.Last() {
+		a.replaces = &entry
+		return nil, nil
+	}
 	a.st.Clock = max(a.st.Clock, entry.Time)
 	a.m.hist.begin(a.st.Clock)
 	var results []command.Result
-	if entry.Chunk != nil {
+	if entry.State != nil {
+		results = []command.Result{a.keep(&entry.State.Chunk)}
+	} else if entry.Chunk != nil {
 		res, err := a.chunk(entry.Chunk)
 		if err != nil {
 			return nil, err
@@ -124,6 +167,11 @@ func (a *applier) command(c *command.Command) (command.Result, error) {
 		return a.remembered(c.ID, v)
 	}
 	res := command.Result{Version: a.st.Version, Time: a.st.Clock}
+	if c.Since < a.st.Floor {
+		res.Outcome = command.Forgotten
+		res.Msg = fmt.Sprintf("the request is older than the restore at version %d, and whether it was applied before is no longer known", a.st.Floor)
+		return res, nil
+	}
 	if a.st.Version >= a.st.Ring && c.Since < a.st.Version-a.st.Ring {
 		res.Outcome = command.Forgotten
 		res.Msg = "the request is so old that whether it was applied before is no longer known"

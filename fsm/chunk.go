@@ -10,12 +10,10 @@ import (
 // chunk keeps one piece of a large command in the state, so that snapshots and
 // restarts hold it, and applies the whole when the last piece comes.
 func (a *applier) chunk(c *command.Chunk) (command.Result, error) {
-	res := command.Result{Outcome: command.Waiting, Version: a.st.Version, Time: a.st.Clock}
 	if c.Seq < c.Total-1 {
-		a.b.Set(chunkKey(c.Set, c.Seq), c.Data)
-		a.b.Set(chunkSetKey(c.Set), binary.AppendUvarint(nil, uint64(a.st.Clock)))
-		return res, nil
+		return a.keep(c), nil
 	}
+	res := command.Result{Outcome: command.Waiting, Version: a.st.Version, Time: a.st.Clock}
 	whole, complete, err := a.assemble(c)
 	if err != nil {
 		return res, err
@@ -30,6 +28,13 @@ func (a *applier) chunk(c *command.Chunk) (command.Result, error) {
 		return res, fmt.Errorf("chunked command: %w", err)
 	}
 	return res, nil
+}
+
+// keep stores a piece that is not the last one.
+func (a *applier) keep(c *command.Chunk) command.Result {
+	a.b.Set(chunkKey(c.Set, c.Seq), c.Data)
+	a.b.Set(chunkSetKey(c.Set), binary.AppendUvarint(nil, uint64(a.st.Clock)))
+	return command.Result{Outcome: command.Waiting, Version: a.st.Version, Time: a.st.Clock}
 }
 
 func (a *applier) assemble(last *command.Chunk) (whole []byte, complete bool, err error) {

@@ -188,7 +188,7 @@ func TestOpenRefusesWhatItCannotRead(t *testing.T) {
 			p[0]++
 			r.write(metaKey, p)
 		},
-		"cut state":  func(r *rig) { r.write(metaKey, []byte{stateFormat, 1}) },
+		"cut state":  func(r *rig) { r.write(metaKey, []byte{StateFormat, 1}) },
 		"wrong slot": func(r *rig) { r.write(appendIDKey(nil, 9), make([]byte, 24)) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,6 +16,10 @@ import (
 // states, a repeat of an earlier one, a sum that is refused, chunks.
 func (x *modelRun) burst(sent *[][]byte) {
 	x.clock += x.rnd.Int64N(4)
+	if len(x.views) > 0 && x.rnd.IntN(25) == 0 {
+		x.putBack()
+		return
+	}
 	x.views = append(x.views, x.view())
 	if len(x.views) > 8 {
 		x.views[0].Release()
@@ -49,6 +53,31 @@ func (x *modelRun) burst(sent *[][]byte) {
 			if x.rnd.IntN(12) > 0 { // else lost
 				x.commit(x.raw(command.AppendChunk(nil, x.clock, c)))
 			}
+		}
+	}
+}
+
+// putBack restores an earlier state, or a damaged one, or loses a piece of it.
+func (x *modelRun) putBack() {
+	var stream bytes.Buffer
+	if err := x.views[x.rnd.IntN(len(x.views))].WriteStream(&stream); err != nil {
+		x.t.Fatal(err)
+	}
+	p := stream.Bytes()
+	odd := x.rnd.IntN(4)
+	var keep []command.Span
+	if x.rnd.IntN(2) == 0 {
+		keep = []command.Span{{Lo: []byte("k1"), Hi: []byte("k2~")}}
+	}
+	if odd == 0 {
+		p[x.rnd.IntN(len(p))] ^= 4
+	}
+	for i, c := range chunksOf(p, len(p)/3) {
+		if odd != 1 || i != 1 {
+			x.commit(x.raw(command.AppendState(nil, x.clock, command.StatePart{Chunk: c, Keep: keep})))
+		}
+		if x.rnd.IntN(4) == 0 { // others write meanwhile
+			x.commit(x.entry(x.clock, ops(set(string(x.key("k")), "between", 0))))
 		}
 	}
 }
@@ -96,6 +125,9 @@ func randomHistory(t *testing.T, seed uint64, bursts int) (history []Entry, resu
 	}
 	if len(kinds) < 6 {
 		t.Errorf("of all outcomes, repeats apart, only %v came up", kinds)
+	}
+	if st := plain.m.State(); st.Floor == 0 {
+		t.Error("no state was put back")
 	}
 	if plain.m.State().History == 0 {
 		t.Error("nothing went out of the history")

@@ -22,6 +22,7 @@ type rig struct {
 	m     *Machine
 	next  uint64 // index of the next entry
 	ids   uint64
+	keep  []command.Span // of the last piece of a state
 }
 
 func newRig(t testing.TB, o Options) *rig { return openRig(t, vfs.NewMem(), "state", o) }

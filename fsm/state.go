@@ -12,8 +12,8 @@ const RingSize = 100_000
 // maxRing is more than any state remembers: a larger one is damage.
 const maxRing = 1 << 24
 
-// stateFormat is the layout of everything below the machine's prefixes.
-const stateFormat = 2
+// StateFormat is the layout of everything below the machine's prefixes.
+const StateFormat = 2
 
 // State is where a machine stands.
 type State struct {
@@ -31,7 +31,7 @@ type State struct {
 }
 
 func (s *State) append(dst []byte) []byte {
-	dst = append(dst, stateFormat)
+	dst = append(dst, StateFormat)
 	dst = binary.AppendUvarint(dst, s.Version)
 	dst = binary.AppendUvarint(dst, s.Index)
 	dst = binary.AppendUvarint(dst, uint64(s.Clock))
@@ -49,8 +49,8 @@ func decodeState(p []byte) (State, error) {
 	if len(p) == 0 {
 		return s, errCorrupt
 	}
-	if p[0] != stateFormat {
-		return s, fmt.Errorf("the data folder has state format %d, this release reads %d: start the release that wrote it, or a newer one", p[0], stateFormat)
+	if p[0] != StateFormat {
+		return s, fmt.Errorf("the data folder has state format %d, this release reads %d: start the release that wrote it, or a newer one", p[0], StateFormat)
 	}
 	p = p[1:]
 	var clock uint64

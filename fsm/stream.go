@@ -32,24 +32,30 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // WriteStream writes the whole state that r holds.
 func WriteStream(w io.Writer, r store.Reader) error {
-	bw := bufio.NewWriterSize(w, 64<<10)
-	bw.WriteString(streamMagic)
-	bw.WriteByte(StreamFormat)
-	s := streamWriter{w: bw, sum: sha256.New()}
-	it := r.Scan(nil, nil)
-	for it.Next() {
-		s.pair(it.Key(), it.Value())
-	}
-	if err := it.Close(); err != nil {
+	s := newStreamWriter(w)
+	if err := s.all(r, nil, nil); err != nil {
 		return err
 	}
-	s.flush()
-	bw.Write(make([]byte, 8)) // length 0, CRC of nothing
-	var n [8]byte
-	binary.LittleEndian.PutUint64(n[:], s.pairs)
-	bw.Write(n[:])
-	bw.Write(s.sum.Sum(nil))
-	return bw.Flush() // bufio keeps the first error
+	return s.end()
+}
+
+// WriteData writes the state that v shows without what is of use in no other
+// state: the history and the pieces of large commands that are on their way. It
+// is a stream like any other.
+func (v *View) WriteData(w io.Writer) error {
+	s := newStreamWriter(w)
+	if err := s.all(v.snap, []byte{prefixData}, []byte{prefixExpiry + 1}); err != nil {
+		return err
+	}
+	if err := s.all(v.snap, []byte{prefixID}, []byte{prefixID + 1}); err != nil {
+		return err
+	}
+	st := v.State
+	st.History, st.HistoryHeld, st.SegmentHeld = st.Version+1, 0, 0
+	if err := s.pair(metaKey, st.append(nil)); err != nil {
+		return err
+	}
+	return s.end()
 }
 
 type streamWriter struct {
@@ -59,34 +65,83 @@ type streamWriter struct {
 	sum   hash.Hash
 }
 
-func (s *streamWriter) pair(k, v []byte) {
+func newStreamWriter(w io.Writer) *streamWriter {
+	s := &streamWriter{w: bufio.NewWriterSize(w, 64<<10), sum: sha256.New()}
+	s.w.WriteString(streamMagic)
+	s.w.WriteByte(StreamFormat)
+	return s
+}
+
+// all writes the pairs of [lo, hi).
+func (s *streamWriter) all(r store.Reader, lo, hi []byte) error {
+	it := r.Scan(lo, hi)
+	for it.Next() {
+		if err := s.pair(it.Key(), it.Value()); err != nil {
+			return errors.Join(err, it.Close())
+		}
+	}
+	return it.Close()
+}
+
+func (s *streamWriter) end() error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	s.w.Write(make([]byte, 8)) // length 0, CRC of nothing
+	var n [8]byte
+	binary.LittleEndian.PutUint64(n[:], s.pairs)
+	s.w.Write(n[:])
+	s.w.Write(s.sum.Sum(nil))
+	return s.w.Flush() // bufio keeps the first error
+}
+
+func (s *streamWriter) pair(k, v []byte) error {
 	s.buf = append(binary.AppendUvarint(s.buf, uint64(len(k))), k...)
 	s.buf = append(binary.AppendUvarint(s.buf, uint64(len(v))), v...)
 	s.pairs++
 	if len(s.buf) >= blockBytes {
-		s.flush()
+		return s.flush()
 	}
+	return nil
 }
 
-func (s *streamWriter) flush() {
+// flush writes the block at hand. Its error is any that the writer has met.
+func (s *streamWriter) flush() error {
 	if len(s.buf) == 0 {
-		return
+		return nil
 	}
 	var head [8]byte
 	binary.LittleEndian.PutUint32(head[:], uint32(len(s.buf)))
 	binary.LittleEndian.PutUint32(head[4:], crc32.Checksum(s.buf, castagnoli))
 	s.w.Write(head[:])
-	s.w.Write(s.buf)
+	_, err := s.w.Write(s.buf)
 	s.sum.Write(s.buf)
 	s.buf = s.buf[:0]
+	return err
 }
 
 // VerifyStream reads a stream to its end and returns the state it holds. A
 // stream that is cut, altered, followed by anything, or that holds what no
 // machine writes is an error.
 func VerifyStream(r io.Reader) (State, error) {
+	return InspectStream(r, func(Record) error { return nil })
+}
+
+// InspectStream is VerifyStream which shows every record to see, in the order of
+// keys, those that have expired too; an error of see ends it. The record's slices
+// are valid during the call, and what was shown counts only if no error comes.
+func InspectStream(r io.Reader, see func(Record) error) (State, error) {
 	var in inspector
-	err := in.readStream(r, func(_, _ []byte) error { return nil })
+	err := in.readStream(r, func(key, value []byte) error {
+		if key[0] != prefixData {
+			return nil
+		}
+		h, value, err := decodeRecord(value)
+		if err != nil {
+			return err
+		}
+		return see(Record{Key: key[1:], Value: value, Version: h.version, Expiry: h.expiry})
+	})
 	if err == nil {
 		_, err = in.ring()
 	}
@@ -193,8 +248,11 @@ func (s *streamReader) trailer() error {
 	if !bytes.Equal(t[8:], s.sum.Sum(nil)) {
 		return errors.New("state stream: the hash of all blocks does not match")
 	}
-	if _, err := s.r.ReadByte(); !errors.Is(err, io.EOF) {
+	switch _, err := s.r.ReadByte(); {
+	case err == nil:
 		return errors.New("state stream: bytes after the end")
+	case !errors.Is(err, io.EOF):
+		return fmt.Errorf("state stream: after the end: %w", err)
 	}
 	return nil
 }

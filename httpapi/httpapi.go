@@ -39,6 +39,10 @@ type Config struct {
 	Feed        *feed.Feed
 	Registry    *prometheus.Registry // its series are served under /metrics, and HTTP's are added
 	Root        *auth.RootKey        // the operator's key; nil: the operator API is refused
+	Members     admin.Members        // nil: the membership is not managed
+	Explain     admin.Explainer      // nil: nothing explains the cluster
+	Backups     admin.Backups        // nil: none are made or restored
+	Fleet       *admin.Fleet         // nil: join tokens, gossip and root keys are not managed
 
 	KVdbRateLimits   web.Limits // for each client; none by default
 	KOT              KOT        // the zero value keeps the KOT API off
@@ -48,6 +52,8 @@ type Config struct {
 	Proxies          web.Proxies      // trusted to name their clients; none by default
 	Streams          web.StreamLimits // of watches and of realtime
 	Wait             time.Duration    // how long a request waits for a leader and a quorum; 0 = 10 s
+	Access           web.Access       // which requests are logged
+	LogLevel         *slog.LevelVar   // of Log, for the operator to change; nil: it cannot be changed
 	Log              *slog.Logger     // nil = slog.Default()
 }
 
@@ -68,7 +74,7 @@ type KeyNest struct {
 // The first segments of paths and whom they belong to; every other one is a
 // bucket, or the root. None of these words can be a bucket's id.
 var (
-	adminSegments   = segments("cluster", "livez", "readyz")
+	adminSegments   = segments("cluster", "livez", "readyz", "debug")
 	metricsSegments = segments("metrics")
 	kotSegments     = segments("controller", "database", "execute", "informations")
 
@@ -80,7 +86,7 @@ var (
 	keynestSegments = segments("api", "health", "admin")
 
 	// Reserved words for Covey itself that this release does not serve.
-	reservedSegments = segments("console", "debug", "-", "docs")
+	reservedSegments = segments("console", "-", "docs")
 )
 
 func segments(words ...string) map[string]bool {
@@ -106,34 +112,34 @@ func (a *APIs) KOT() http.Handler { return a.kot }
 func New(c Config) *APIs {
 	metrics, uploads, streams := web.NewMetrics(c.Registry), web.NewUploads(), web.NewStreams(c.Streams, c.Registry)
 	own := func(name string, h web.Handler) http.Handler {
-		plumbing := &web.API{Name: name, Answer: admin.Answer, Log: c.Log, Metrics: metrics, Proxies: c.Proxies}
+		plumbing := &web.API{Name: name, Answer: admin.Answer, Log: c.Log, Metrics: metrics, Proxies: c.Proxies, Access: c.Access, Words: metricsSegments}
 		return plumbing.Handler(h)
 	}
 	databases := kot.New(kot.Config{
 		DB: c.DB, Codec: database.NewCodec(), Password: c.KOT.Password, Restricted: c.KOT.Restricted, RateLimit: c.KOT.RateLimit,
-		Proxies: c.Proxies, Wait: c.Wait, Metrics: metrics, Uploads: uploads, Log: c.Log,
+		Proxies: c.Proxies, Wait: c.Wait, Metrics: metrics, Uploads: uploads, Access: c.Access, Log: c.Log,
 	})
 	// The routes match on whole segments with a look-up, not with patterns:
 	// keys and values pass here, and a pattern would cost them microseconds.
 	routes := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	routes.MatcherFunc(firstIn(adminSegments)).Handler(admin.New(admin.Config{
-		Cluster: c.Cluster, DB: c.DB, Buckets: c.Buckets, Collections: c.Collections, Vault: c.Vault, Sealed: c.Sealed, Root: c.Root,
-		Wait: c.Wait, Proxies: c.Proxies, Metrics: metrics, Uploads: uploads, Log: c.Log,
+		Cluster: c.Cluster, DB: c.DB, Buckets: c.Buckets, Collections: c.Collections, Vault: c.Vault, Sealed: c.Sealed, Root: c.Root, Members: c.Members, Explain: c.Explain, Fleet: c.Fleet, Backups: c.Backups,
+		Wait: c.Wait, Proxies: c.Proxies, Metrics: metrics, Uploads: uploads, Access: c.Access, LogLevel: c.LogLevel, Log: c.Log,
 	}))
 	routes.MatcherFunc(firstIn(metricsSegments)).Handler(own("metrics", serveMetrics(c.Registry)))
 	routes.MatcherFunc(firstIn(kotSegments)).Handler(databases)
 	routes.MatcherFunc(firstIn(restSegments)).Handler(restdb.New(restdb.Config{
 		DB: c.DB, Store: c.Collections, Feed: c.Feed, MailFrom: c.RestDBMailFrom, RateLimits: c.RestDBRateLimits, Proxies: c.Proxies,
-		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Streams: streams, Log: c.Log,
+		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Streams: streams, Access: c.Access, Log: c.Log,
 	}))
 	routes.MatcherFunc(firstIn(keynestSegments)).Handler(keynest.New(keynest.Config{
 		DB: c.DB, Store: c.Vault, Recorder: c.Readings, RateLimits: c.KeyNest.RateLimits, Origins: c.KeyNest.Origins, Proxies: c.Proxies,
-		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Log: c.Log,
+		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Access: c.Access, Log: c.Log,
 	}))
 	routes.MatcherFunc(firstIn(reservedSegments)).Handler(own("reserved", admin.NotFound))
 	routes.NewRoute().Handler(kvdb.New(kvdb.Config{
 		DB: c.DB, Buckets: c.Buckets, Feed: c.Feed, RateLimits: c.KVdbRateLimits, Proxies: c.Proxies,
-		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Streams: streams, Log: c.Log,
+		Wait: c.Wait, Metrics: metrics, Uploads: uploads, Streams: streams, Access: c.Access, Log: c.Log,
 	}))
 	return &APIs{Handler: routes, kot: databases}
 }

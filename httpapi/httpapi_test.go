@@ -128,7 +128,7 @@ func TestMetrics(t *testing.T) {
 	}
 	do("GET", "/secret-bucket-name/k")
 	w := do("GET", "/metrics")
-	for _, want := range []string{`covey_http_requests_total{api="kvdb",code="404",method="GET"} 1`, `covey_http_request_seconds_count{api="kvdb"} 1`} {
+	for _, want := range []string{`covey_http_requests_total{api="kvdb",code="404",method="GET"} 1`, `covey_http_request_seconds_count{api="kvdb",class="read"} 1`} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("metrics lack %s", want)
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/coveydb/covey/httpapi/web"
@@ -27,9 +28,10 @@ const maxHeader = 64 << 10
 
 // Server serves a handler on one listener.
 type Server struct {
-	http  *http.Server
-	drain time.Duration
-	log   *slog.Logger
+	http     *http.Server
+	drain    time.Duration
+	draining atomic.Bool
+	log      *slog.Logger
 }
 
 // NewServer returns a server for h. tlsConfig nil means plain HTTP; otherwise it
@@ -38,11 +40,10 @@ func NewServer(h http.Handler, t Timeouts, tlsConfig *tls.Config, log *slog.Logg
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Server{
+	s := &Server{
 		drain: or(t.Drain, 10*time.Second),
 		log:   log,
 		http: &http.Server{
-			Handler:                      h,
 			ReadHeaderTimeout:            or(t.Header, 10*time.Second),
 			ReadTimeout:                  or(t.Read, 60*time.Second),
 			WriteTimeout:                 or(t.Write, 90*time.Second),
@@ -54,7 +55,20 @@ func NewServer(h http.Handler, t Timeouts, tlsConfig *tls.Config, log *slog.Logg
 			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		},
 	}
+	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close") // GOAWAY in HTTP/2
+		}
+		h.ServeHTTP(w, r)
+	})
+	return s
 }
+
+// Drain makes each connection end with its next answer, which tells clients to
+// make a new one, elsewhere if they can; with on false no more. What comes is
+// served as before. Connections on which nothing comes stay until Serve ends: to
+// close them would break off a request that is on its way.
+func (s *Server) Drain(on bool) { s.draining.Store(on) }
 
 func or(d, def time.Duration) time.Duration {
 	if d <= 0 {

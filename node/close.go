@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/coveydb/covey/internal/errs"
 )
 
@@ -49,23 +47,13 @@ func (n *Node) releaseOrGiveUp() error {
 // handOver lets another member lead before this one goes, so that writes wait
 // for milliseconds and not for an election time-out.
 func (n *Node) handOver(ctx context.Context) {
-	c := n.consensus.Load()
-	if c == nil || c.raft.State() != raft.Leader || len(c.voters()) < 2 {
+	if ctx.Err() != nil {
 		return
 	}
-	c.transferring.Store(true)
-	done := make(chan error, 1)
-	go func() { done <- c.raft.LeadershipTransfer().Error() }()
-	limit := time.NewTimer(3 * n.cfg.Heartbeat)
-	defer limit.Stop()
-	select {
-	case err := <-done:
-		if err != nil {
-			n.log.Warn("the lead could not be handed over", "err", err)
-		}
-	case <-limit.C:
-		n.log.Warn("the lead was not handed over in time")
-	case <-ctx.Done():
+	ctx, cancel := context.WithTimeout(ctx, 5*n.cfg.Heartbeat)
+	defer cancel()
+	if err := n.giveUpLead(ctx); err != nil {
+		n.log.Warn("the lead could not be handed over", "err", err)
 	}
 }
 
@@ -94,9 +82,10 @@ func (n *Node) release() error {
 	}
 	if n.db != nil {
 		if n.Err() == nil {
-			all = append(all, n.db.Flush())
+			all = append(all, n.db.Flush(), n.db.Close())
+		} else {
+			all = append(all, ignore(n.db.Abandon(), errs.Unavailable))
 		}
-		all = append(all, n.db.Close())
 	}
 	return errors.Join(all...)
 }

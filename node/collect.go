@@ -52,7 +52,7 @@ func (p peerTraffic) Collect(ch chan<- prometheus.Metric) {
 	for _, c := range []struct {
 		call transport.Call
 		n    transport.CallStats
-	}{{transport.Propose, s.Propose}, {transport.ReadPoint, s.ReadPoint}, {transport.Term, s.Term}} {
+	}{{transport.Propose, s.Propose}, {transport.ReadPoint, s.ReadPoint}, {transport.Term, s.Term}, {transport.Admin, s.Admin}} {
 		p.calls.send(ch, float64(c.n.Sent), c.call.String())
 		p.failures.send(ch, float64(c.n.Errors), c.call.String())
 		p.served.send(ch, float64(c.n.Served), c.call.String())

@@ -2,8 +2,10 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/coveydb/covey/cluster/events"
 	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/transport"
@@ -33,12 +35,15 @@ func (n *Node) Commit(ctx context.Context, cmd *command.Command) (command.Result
 		ctx, cancel = context.WithTimeout(ctx, commitLimit)
 		defer cancel()
 	}
+	ctx, cancel := n.whileAlive(ctx)
+	defer cancel()
 	if size := int64(cmd.Size()); size >= largeCommand {
 		if err := n.large.Acquire(ctx, size); err != nil {
 			return command.Result{}, errs.E(errs.Unavailable, "the write was not applied: other large writes took all the time")
 		}
 		defer n.large.Release(size)
 	}
+	began := time.Now()
 	encoded := cmd.Append(make([]byte, 0, cmd.Size()))
 	sent := false // some try may have reached a log
 	for {
@@ -56,13 +61,15 @@ func (n *Node) Commit(ctx context.Context, cmd *command.Command) (command.Result
 				// Views of this node shall show the effect. If time runs out
 				// here, the command is applied all the same.
 				_ = n.machine.Wait(ctx, res.Version)
+				since(n.meters.commit, began)
 				return res, nil
 			}
 			return res, err
 		}
 		n.meters.retries.Inc()
 		if !pause(ctx, changed, retryEvery) {
-			return res, n.gaveUp(err, sent)
+			n.Note(events.Event{Kind: events.WriteError, Text: fmt.Sprintf("a write was given up after %d ms: %v", time.Since(began).Milliseconds(), err)})
+			return res, n.meters.gaveUp(n.gaveUp(err, sent))
 		}
 	}
 }
@@ -174,24 +181,4 @@ func (n *Node) proposeFor(body []byte, reply func([]byte, error)) {
 	if err != nil {
 		reply(nil, err)
 	}
-}
-
-// roomFor refuses what would fill a disk that is nearly full: a log that has no
-// room at all stops its node. What only removes is let through.
-func (n *Node) roomFor(encoded []byte) error {
-	if !n.logs.Full() && !n.full.Load() && !errs.Is(n.db.Err(), errs.NoSpace) {
-		return nil
-	}
-	c, err := command.Decode(encoded)
-	if err != nil {
-		return err
-	}
-	for i := range c.Ops {
-		switch c.Ops[i].Kind {
-		case command.Delete, command.DeleteSpan, command.Reap:
-		default:
-			return errs.E(errs.NoSpace, "the disk of leader %s is full: it takes deletes only until there is room", n.cfg.ID)
-		}
-	}
-	return nil
 }

@@ -9,8 +9,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/node/raftlog"
+	"github.com/coveydb/covey/node/room"
 )
 
 // Config says who a node is, where it lives and whom it joins. Zero values of
@@ -33,8 +35,13 @@ type Config struct {
 	Heartbeat time.Duration // Raft's heartbeat and election time-out, default 1 s
 	StableFor time.Duration // how long a new member must keep up before it votes, default 10 s
 
-	TLS       *tls.Config // between peers; nil is plain TCP
-	GossipKey []byte      // 16, 24 or 32 bytes; nil is plain text
+	Watermark room.Watermark        // of free space, below which no data is added; zero = the least one
+	Vital     func(key []byte) bool // of records that are written as long as possible; nil: of none
+
+	Own []command.Span // records about this cluster itself: a restore leaves them as they are; ascending and apart from each other
+
+	TLS        func() *tls.Config // between peers, asked for each connection (transport.Config); nil is plain TCP
+	GossipKeys [][]byte           // 16, 24 or 32 bytes each; the first one sends; none is plain text
 
 	Logger  *slog.Logger          // default slog.Default()
 	Metrics prometheus.Registerer // nil: not measured

@@ -27,7 +27,10 @@ type consensus struct {
 	raft         *raft.Raft
 	transport    *rafttransport.Transport
 	layer        *transport.RaftLayer
-	transferring atomic.Bool
+	transferring atomic.Bool // writes and read points wait for the next leader
+	moving       sync.Mutex  // held by who transfers the lead
+	refusals     refusals
+	installs     installs
 
 	notify   chan bool
 	observed chan raft.Observation
@@ -43,7 +46,7 @@ func (n *Node) startConsensus() error {
 	c := &consensus{
 		layer:    n.transport.RaftListener(),
 		notify:   make(chan bool, 16),
-		observed: make(chan raft.Observation, 16),
+		observed: make(chan raft.Observation, 64),
 		over:     make(chan struct{}),
 		stop:     stop,
 	}
@@ -51,7 +54,8 @@ func (n *Node) startConsensus() error {
 	var err error
 	c.transport, err = rafttransport.New(rafttransport.Options{
 		Streams: c.layer, Advertise: n.peerAddr, Logger: logger.Named("raft"),
-		Address: n.raftAddress, Mute: n.logs.Stalled, Last: n.lastIndex,
+		Address: n.raftAddress, Mute: n.mute, Last: n.lastIndex, Crammed: n.crammed,
+		Installing: func(index uint64) { n.installing(c, index) },
 	})
 	if err != nil {
 		stop()
@@ -62,21 +66,14 @@ func (n *Node) startConsensus() error {
 	c.wg.Go(func() { n.drainLeadership(c) })
 	conf := n.raftConfig(c.notify)
 	conf.Logger = logger.Named("raft")
-	c.raft, err = raft.NewRaft(conf, n.replica, n.logs.Log, n.logs.Stable, n.snapshots, c.transport)
+	c.raft, err = raft.NewRaft(conf, n.replica, tracedLog{meteredLog{n.logs.Log, n.meters}, n.trace}, n.logs.Stable, n.snapshots, c.transport)
 	if err != nil {
 		close(c.notify)
 		stop()
 		c.wg.Wait()
 		return errors.Join(errs.E(errs.Internal, "start raft: %w", err), c.transport.Close())
 	}
-	observer := raft.NewObserver(c.observed, false, func(o *raft.Observation) bool {
-		switch o.Data.(type) {
-		case raft.LeaderObservation, raft.RaftState, raft.PeerObservation:
-			return true
-		}
-		return false
-	})
-	c.raft.RegisterObserver(observer)
+	c.raft.RegisterObserver(raft.NewObserver(c.observed, false, observedKinds))
 	n.consensus.Store(c)
 	c.wg.Go(func() { n.watch(ctx, c) })
 	c.wg.Go(func() { n.lead(ctx, c) })
@@ -141,16 +138,21 @@ func (n *Node) resolve(id string) (string, bool) {
 func (n *Node) drainLeadership(c *consensus) {
 	for leads := range c.notify {
 		c.leads.Store(leads)
+		if !leads {
+			c.transferring.Store(false) // it is done; what is left of it would bind a later term
+		}
 		n.changed.change()
 	}
 }
 
 // watch tells waiters of every change that may concern them.
 func (n *Node) watch(ctx context.Context, c *consensus) {
+	w := witness{n: n, c: c, mute: make(map[raft.ServerID]bool)}
 	for {
 		select {
-		case <-c.observed:
+		case o := <-c.observed:
 			n.changed.change()
+			w.see(o)
 		case <-ctx.Done():
 			return
 		}
@@ -196,7 +198,7 @@ func (n *Node) applyLog(entry []byte) raft.ApplyFuture {
 	if c == nil {
 		return refused{raft.ErrNotLeader}
 	}
-	return applying{c.raft.Apply(entry, enqueueTimeout), c}
+	return applying{c.raft.Apply(entry, enqueueTimeout), n, c}
 }
 
 // wait is f.Error, but ends with Raft, which never answers what was committed
@@ -215,10 +217,15 @@ func (c *consensus) wait(f raft.Future) error {
 // applying is the future of an entry that Raft has, for one who waits for it.
 type applying struct {
 	raft.ApplyFuture
+	n *Node
 	c *consensus
 }
 
-func (f applying) Error() error { return f.c.wait(f.ApplyFuture) }
+func (f applying) Error() error {
+	err := f.c.wait(f.ApplyFuture)
+	f.n.judge(f.c, err)
+	return err
+}
 
 // refused is the future of an entry that never got to Raft.
 type refused struct{ err error }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/coveydb/covey/cluster"
 	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/node/folder"
 )
 
 // form waits until this node is part of a cluster: one that it finds by
@@ -43,13 +44,13 @@ func (n *Node) tryForm() (done bool, err error) {
 	if !ok {
 		return false, nil
 	}
-	var founders []founder
+	var founders []folder.Founder
 	for _, s := range servers {
-		founders = append(founders, founder{s.ID, s.Addr})
+		founders = append(founders, folder.Founder{ID: s.ID, Addr: s.Addr})
 	}
 	id := cluster.NewID()
 	n.log.Info("forming a cluster", "cluster", id, "voters", len(servers))
-	if err := n.folder.join(id, founders...); err != nil {
+	if err := n.folder.Join(id, founders...); err != nil {
 		return false, err
 	}
 	return true, n.enter(id)
@@ -57,12 +58,12 @@ func (n *Node) tryForm() (done bool, err error) {
 
 // enter makes this node part of cluster id, durably, and starts Raft.
 func (n *Node) enter(id cluster.ID) error {
-	if founders := n.folder.id.Founders; len(founders) > 0 {
+	if founders := n.folder.Founders(); len(founders) > 0 {
 		if err := n.found(founders); err != nil {
 			return err
 		}
 	}
-	if err := n.folder.join(id); err != nil {
+	if err := n.folder.Join(id); err != nil {
 		return err
 	}
 	if err := n.transport.SetClusterID(id); err != nil {
@@ -71,11 +72,12 @@ func (n *Node) enter(id cluster.ID) error {
 	if err := n.startConsensus(); err != nil {
 		return err
 	}
+	n.wg.Go(func() { n.learnSuperseded(n.ctx) })
 	return n.gossip.SetMeta(n.meta())
 }
 
 // found writes the cluster's first configuration into the empty log.
-func (n *Node) found(founders []founder) error {
+func (n *Node) found(founders []folder.Founder) error {
 	if n.hasState() {
 		return nil // a crash came after it
 	}
@@ -94,10 +96,10 @@ func (n *Node) found(founders []founder) error {
 // meta is what this node tells the others of itself.
 func (n *Node) meta() cluster.Meta {
 	return cluster.Meta{
-		NodeID: n.cfg.ID, ClusterID: n.folder.clusterID(),
+		NodeID: n.cfg.ID, ClusterID: n.folder.ClusterID(), Supersedes: n.supersedes(),
 		PeerAddr: n.peerAddr, HTTPAddr: n.cfg.HTTPAddr,
 		NonVoter: n.cfg.NonVoter, BootstrapExpect: n.cfg.BootstrapExpect,
-		HasState: n.hasState(), Formats: formats, Release: n.cfg.Release,
+		HasState: n.hasState(), Draining: n.draining.Load(), Formats: formats, Release: n.cfg.Release,
 	}
 }
 
@@ -111,6 +113,9 @@ func (n *Node) hasState() bool {
 func (n *Node) waitingFor() string {
 	if n.ctx.Err() != nil {
 		return "this node is stopping"
+	}
+	if !n.folder.ClusterID().IsZero() {
+		return "this node is starting its Raft"
 	}
 	if why := cluster.Waiting(n.gossip.Self(), n.gossip.Members(), n.cfg.BootstrapExpect); why != "" {
 		return why

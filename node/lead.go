@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -20,6 +21,8 @@ const (
 	caughtUp   = 512  // entries behind the leader that still count as caught up
 	surveyFor  = 400 * time.Millisecond
 	changeFor  = 10 * time.Second // for a change of the configuration
+
+	farewellEvery = 2 * time.Second
 )
 
 // lead does the leader's duties while this node leads, until ctx ends.
@@ -51,8 +54,9 @@ func (n *Node) term(ctx context.Context, c *consensus) {
 		return
 	}
 	n.log.Info("this node leads", "term", term)
+	defer n.stableSince.Store(nil)
 	defer n.log.Info("this node leads no more", "term", term)
-	duties := duties{n: n, c: c, stableSince: make(map[string]time.Time)}
+	duties := duties{n: n, c: c, began: time.Now(), stableSince: make(map[string]time.Time)}
 	tick := time.NewTicker(dutyEvery)
 	defer tick.Stop()
 	for c.leads.Load() && c.raft.CurrentTerm() == term {
@@ -70,7 +74,9 @@ func (n *Node) term(ctx context.Context, c *consensus) {
 // term, which settles everything that earlier leaders left, waits until that
 // is applied, and learns from a quorum how far the cluster's clock has gone.
 func (n *Node) takeOver(ctx context.Context, c *consensus, term uint64) error {
-	if err := c.wait(c.raft.Barrier(enqueueTimeout)); err != nil {
+	err := c.wait(c.raft.Barrier(enqueueTimeout))
+	n.judge(c, err)
+	if err != nil {
 		return err
 	}
 	n.clock.keep(c.voters())
@@ -89,13 +95,21 @@ func (n *Node) takeOver(ctx context.Context, c *consensus, term uint64) error {
 type duties struct {
 	n           *Node
 	c           *consensus
+	began       time.Time            // when this node took the lead over
 	stableSince map[string]time.Time // since when a server has been caught up
 	refused     map[string]string    // last reason told, by node
+	farewell    time.Time            // when a removed node was told last
 }
 
 func (d *duties) do(ctx context.Context) {
 	if err := d.reap(ctx); err != nil {
 		d.n.log.Debug("expired records wait", "err", err)
+	}
+	if d.n.draining.Load() { // it was elected since it began to drain
+		if err := d.n.giveUpLead(ctx); err != nil {
+			d.n.log.Debug("nobody takes the lead over", "err", err)
+		}
+		return
 	}
 	d.membership(ctx)
 }
@@ -132,12 +146,24 @@ func (d *duties) due() (bool, error) {
 // membership brings Raft's configuration closer to what gossip sees, at most
 // one change of a voter at a time.
 func (d *duties) membership(ctx context.Context) {
-	have := d.have(ctx, d.c.servers())
-	plan := cluster.Plan(have, d.n.gossip.Members(), cluster.Policy{
-		Self: d.n.cfg.ID, ClusterID: d.n.folder.clusterID(), StableFor: d.n.cfg.StableFor, Formats: formats,
+	select {
+	case d.n.changing <- struct{}{}:
+		defer func() { <-d.n.changing }()
+	default:
+		return // an operator is at it
+	}
+	wishes, err := d.n.loadWishes(ctx)
+	if err != nil {
+		d.n.log.Warn("the membership stays as it is: what operators want of it cannot be read", "err", err)
+		return
+	}
+	plan := cluster.Plan(d.have(ctx, d.c.servers()), d.n.gossip.Members(), cluster.Policy{
+		Self: d.n.cfg.ID, ClusterID: d.n.folder.ClusterID(), StableFor: d.n.cfg.StableFor, Formats: formats,
+		Wishes: wishes, Now: time.Now(),
 	})
 	for _, change := range plan {
-		if err := d.change(change); err != nil {
+		change = d.proven(ctx, change)
+		if err := d.change(ctx, change); err != nil {
 			d.n.log.Warn("change of membership failed", "change", change.Kind.String(), "node", change.ID, "err", err)
 		}
 		if change.Kind != cluster.Refuse {
@@ -155,22 +181,44 @@ func (d *duties) have(ctx context.Context, servers []raft.Server) []cluster.Serv
 	stands := d.n.survey(ctx, ids, surveyFor)
 	d.n.clock.keep(d.c.voters()) // the survey hears non-voters too
 	last := d.c.raft.LastIndex()
+	now := time.Now()
 	have := make([]cluster.Server, len(servers))
 	for i, s := range servers {
 		id := string(s.ID)
-		st, ok := stands[id]
-		up := id == d.n.cfg.ID || ok && st.applied+caughtUp >= last
-		if !up {
-			delete(d.stableSince, id)
-		} else if _, known := d.stableSince[id]; !known {
-			d.stableSince[id] = time.Now()
-		}
-		have[i] = cluster.Server{ID: id, Addr: d.addressOf(s), Voter: s.Suffrage == raft.Voter, CaughtUp: up}
-		if up {
-			have[i].StableFor = time.Since(d.stableSince[id])
+		st, answers := stands[id]
+		answers = answers || id == d.n.cfg.ID
+		up := id == d.n.cfg.ID || answers && st.applied+caughtUp >= last
+		have[i] = cluster.Server{ID: id, Addr: d.addressOf(s), Voter: s.Suffrage == raft.Voter, CaughtUp: up, Answers: answers}
+		have[i].StableFor = d.stable(id, up, now)
+		if !answers {
+			have[i].Silent = d.silent(id, now)
 		}
 	}
+	kept := maps.Clone(d.stableSince)
+	d.n.stableSince.Store(&kept)
 	return have
+}
+
+// stable notes whether a server is caught up now, and tells for how long it has
+// been.
+func (d *duties) stable(id string, up bool, now time.Time) time.Duration {
+	if d.stableSince == nil || !up {
+		delete(d.stableSince, id)
+		return 0
+	}
+	if _, known := d.stableSince[id]; !known {
+		d.stableSince[id] = now
+	}
+	return now.Sub(d.stableSince[id])
+}
+
+// silent is how long this leader has not heard of a server that does not answer.
+func (d *duties) silent(id string, now time.Time) time.Duration {
+	last := d.began
+	if at, ok := d.n.lastContact(id); ok && at.After(last) {
+		last = at
+	}
+	return now.Sub(last)
 }
 
 // addressOf is a server's address for planning. Where the server can be found
@@ -195,27 +243,68 @@ func (d *duties) addressOf(s raft.Server) string {
 	return now
 }
 
-func (d *duties) change(c cluster.Change) error {
+// change carries out one change of the configuration.
+func (d *duties) change(ctx context.Context, c cluster.Change) error {
 	id, addr := raft.ServerID(c.ID), raft.ServerAddress(c.Addr)
 	var f raft.IndexFuture
 	switch {
 	case c.Kind == cluster.Refuse:
-		if d.refused == nil {
-			d.refused = make(map[string]string)
-		}
-		if d.refused[c.ID] != c.Reason {
-			d.refused[c.ID] = c.Reason
-			d.n.log.Warn("a node is not taken in", "node", c.ID, "reason", c.Reason)
-		}
+		d.refuse(ctx, c)
 		return nil
+	case c.Kind == cluster.Remove:
+		f = d.c.raft.RemoveServer(id, 0, changeFor)
 	case c.Voter:
 		f = d.c.raft.AddVoter(id, addr, 0, changeFor)
 	default:
+		if c.Kind == cluster.AddNonvoter {
+			// A removed node that comes back without data is a new one.
+			if err := d.forget(ctx, c.ID); err != nil {
+				return err
+			}
+		}
 		f = d.c.raft.AddNonvoter(id, addr, 0, changeFor)
 	}
 	if err := d.c.wait(f); err != nil && !errors.Is(err, raft.ErrNotLeader) {
-		return errs.E(errs.Unavailable, "%w", err)
+		return changeError(c.ID, err)
 	}
 	d.n.log.Info("membership", "change", c.Kind.String(), "node", c.ID, "addr", c.Addr, "reason", c.Reason)
 	return nil
+}
+
+// forget takes back that a node was removed.
+func (d *duties) forget(ctx context.Context, id string) error {
+	wishes, err := d.n.loadWishes(ctx)
+	if err != nil || wishes.Nodes[id] != cluster.WishRemoved {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, changeFor)
+	defer cancel()
+	return d.n.keepWish(ctx, id, cluster.WishNone)
+}
+
+// refuse tells the log, once, why a node is not taken in, and tells a removed
+// node that it may go.
+func (d *duties) refuse(ctx context.Context, c cluster.Change) {
+	if d.refused == nil {
+		d.refused = make(map[string]string)
+	}
+	if d.refused[c.ID] != c.Reason {
+		d.refused[c.ID] = c.Reason
+		d.n.log.Warn("the membership is not changed", "node", c.ID, "reason", c.Reason)
+	}
+	if c.Reason == cluster.ReasonRemoved && time.Since(d.farewell) > farewellEvery {
+		d.farewell = time.Now()
+		d.n.sayFarewell(ctx, c.ID)
+	}
+}
+
+// changeError is what Raft said to a change of its configuration. It may have
+// been made all the same, unless Raft never took it up.
+func changeError(node string, err error) error {
+	for _, never := range []error{raft.ErrNotLeader, raft.ErrEnqueueTimeout, raft.ErrLeadershipTransferInProgress} {
+		if errors.Is(err, never) {
+			return errs.E(errs.Unavailable, "the membership of node %s was not changed: %w", node, err)
+		}
+	}
+	return errs.E(errs.Unknown, "the membership of node %s may or may not have been changed: %w", node, err)
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/coveydb/covey/node/room"
 )
 
 // Raft counts the entries of its log, not their bytes: 10,000 small writes are a
@@ -24,6 +26,7 @@ type logSize struct {
 	mu    sync.Mutex
 	total uint64    // bytes applied since the start of the process
 	taken uint64    // of them, before the last snapshot that was asked for here
+	asked uint64    // what was applied when moved was asked last
 	marks []logMark // in ascending order, one for each MiB or more
 }
 
@@ -69,6 +72,17 @@ func (l *logSize) due() bool {
 	return true
 }
 
+// moved reports whether anything was applied since it was asked last. Who is
+// short of room takes a snapshot then: what was deleted gives its space back only
+// when no snapshot and no log holds on to it.
+func (l *logSize) moved(applied uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.asked
+	l.asked = applied
+	return applied != was
+}
+
 // keepLogSmall sees to it that the log on disk is bounded by bytes too, until ctx
 // ends.
 func (n *Node) keepLogSmall(ctx context.Context, c *consensus) {
@@ -88,13 +102,18 @@ func (n *Node) keepLogSmall(ctx context.Context, c *consensus) {
 
 func (n *Node) trimLog(c *consensus) error {
 	conf := c.raft.ReloadableConfig()
-	if want := n.replica.size.trailing(c.raft.LastIndex(), n.cfg.TrailingLogs); want != conf.TrailingLogs {
+	short := n.space.now().level > room.Plenty
+	want := n.replica.size.trailing(c.raft.LastIndex(), n.cfg.TrailingLogs)
+	if short {
+		want = min(want, leastTrailing)
+	}
+	if want != conf.TrailingLogs {
 		conf.TrailingLogs = want
 		if err := c.raft.ReloadConfig(conf); err != nil {
 			return err
 		}
 	}
-	if !n.replica.size.due() {
+	if due := n.replica.size.due(); !due && !(short && n.replica.size.moved(c.raft.AppliedIndex())) {
 		return nil
 	}
 	if err := c.wait(c.raft.Snapshot()); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {

@@ -6,14 +6,17 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
 	"github.com/coveydb/covey/cluster"
+	"github.com/coveydb/covey/cluster/events"
 	"github.com/coveydb/covey/fsm"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/node/checkpoint"
+	"github.com/coveydb/covey/node/folder"
 	"github.com/coveydb/covey/node/raftlog"
 	"github.com/coveydb/covey/store"
 	"github.com/coveydb/covey/transport"
@@ -26,7 +29,7 @@ type Node struct {
 	clock  *clock
 	meters *meters
 
-	folder    *folder
+	folder    *folder.Folder
 	db        *store.DB
 	machine   *fsm.Machine
 	logs      *raftlog.Stores
@@ -41,18 +44,32 @@ type Node struct {
 	leads    rounds // confirmations of this node's own leadership
 	proven   atomic.Pointer[proof]
 	contacts sync.Map // node id -> time.Time of its last answer to askStanding
+	heard    atomic.Pointer[heard]
 
 	consensus atomic.Pointer[consensus] // nil before the node is in a cluster
 	changed   signal                    // the leader, the term, or the consensus
 	opened    atomic.Bool               // Open is done: peers may call
 	large     *semaphore.Weighted       // bytes of large commands on their way
+	archive   archive                   // backups and restores under way
+	admin     desk                      // where peers ask for what operators want
+	wishes    atomic.Pointer[Wishes]    // nil: nobody keeps any
+	changing  chan struct{}             // capacity 1: an operator's change of the membership is under way
+	restarts  chan restart              // capacity 1
+	draining  atomic.Bool               // it is about to stop
 	full      atomic.Bool               // the store has no room for what is committed
-	ready     atomic.Uint64             // the term in which this node's barrier passed, as a leader
+	space     space                     // on the disks, here and at the other members
+	events    events.Ring               // for operators
+	trace     *trace                    // of the last entries
+
+	stableSince atomic.Pointer[map[string]time.Time] // while this node leads: since when members keep up
+	ready       atomic.Uint64                        // the term in which this node's barrier passed, as a leader
 
 	ctx     context.Context // ends when the node stops
 	cancel  context.CancelFunc
 	forming sync.WaitGroup
 	wg      sync.WaitGroup
+	alive   context.Context // ends when the node fails
+	die     context.CancelFunc
 	failing sync.Once
 	failed  chan struct{}
 	failure error // set before failed closes
@@ -81,9 +98,27 @@ func (n *Node) fail(err error) {
 	n.failing.Do(func() {
 		n.log.Error("this node must stop", "err", err)
 		n.failure = err
+		n.Note(events.Event{Kind: events.Stopping, Text: err.Error()})
 		close(n.failed)
+		if n.die != nil {
+			n.die()
+		}
 	})
 }
+
+// whileAlive is ctx until this node fails: nobody shall wait for one that stops.
+func (n *Node) whileAlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(n.alive, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// mute says whether this node must do nothing by which it would lead: its disk
+// is stalled, or it is about to stop because of what it found.
+func (n *Node) mute() bool { return n.logs.Stalled() || n.alive.Err() != nil }
+
+// crammed says whether this node takes no entries.
+func (n *Node) crammed() bool { return n.logs.Crammed() || n.alive.Err() != nil }
 
 // PeerAddr returns the address at which other members reach the node.
 func (n *Node) PeerAddr() string { return n.peerAddr }

@@ -2,19 +2,17 @@ package node
 
 import (
 	"context"
-	"errors"
-	"io"
-	"strings"
 	"time"
 
-	"github.com/hashicorp/raft"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/coveydb/covey/cluster"
+	"github.com/coveydb/covey/cluster/events"
 	"github.com/coveydb/covey/fsm"
 	"github.com/coveydb/covey/internal/errs"
-	"github.com/coveydb/covey/node/checkpoint"
+	"github.com/coveydb/covey/node/folder"
 	"github.com/coveydb/covey/node/raftlog"
+	"github.com/coveydb/covey/node/room"
 	"github.com/coveydb/covey/store"
 	"github.com/coveydb/covey/transport"
 )
@@ -28,7 +26,10 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, log: cfg.Logger.With("self", cfg.ID), clock: newClock(), meters: newMeters(), failed: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	n.trace = &trace{}
+	n.alive, n.die = context.WithCancel(context.Background())
 	n.large = semaphore.NewWeighted(largeBytes)
+	n.changing, n.restarts = make(chan struct{}, 1), make(chan restart, 1)
 	n.reads = rounds{run: n.readPoint, limit: readLimit}
 	n.leads = rounds{run: n.confirm, limit: roundLimit}
 	if err := n.open(); err != nil {
@@ -40,7 +41,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 
 func (n *Node) open() error {
 	var err error
-	if n.folder, err = openFolder(n.cfg.DataDir, n.cfg.ID); err != nil {
+	if n.folder, err = folder.Open(n.cfg.DataDir, n.cfg.ID); err != nil {
 		return err
 	}
 	if err := n.openData(); err != nil {
@@ -56,8 +57,14 @@ func (n *Node) open() error {
 	}
 	n.proposer = newProposer(n.applyLog, n.clock.now, n.meters)
 	n.wg.Go(func() { n.proposer.run(n.ctx) })
+	n.proposer.done = n.tellSlowWrite
+	n.wg.Go(func() { n.keepSpace(n.ctx) })
+	n.handleFacts()
+	n.handleMembers()
+	n.forming.Go(n.keepConsensus)
+	n.Note(events.Event{Kind: events.Started, Text: "this node has opened its data and listens"})
 	n.opened.Store(true)
-	if id := n.folder.clusterID(); !id.IsZero() {
+	if id := n.folder.ClusterID(); !id.IsZero() {
 		return n.enter(id)
 	}
 	if n.hasState() {
@@ -71,108 +78,39 @@ func (n *Node) open() error {
 func (n *Node) openData() error {
 	var err error
 	n.db, err = store.Open(store.Options{
-		Dir: n.folder.path("state"), Logger: n.log,
+		Dir: n.folder.Path(folder.State), Logger: n.log,
 		Fatal: n.stopForGood,
 	})
 	if err != nil {
-		return n.inUse(err)
+		return n.folder.InUse(err)
 	}
 	if n.machine, err = fsm.Open(n.db, fsm.Options{Full: n.waitForRoom}); err != nil {
 		return errs.E(errs.Invalid, "data folder %s: %w", n.cfg.DataDir, err)
 	}
 	n.logs, err = raftlog.Open(raftlog.Options{
-		Dir: n.folder.path("raft"), Kind: n.cfg.RaftLog, Logger: n.log,
+		Dir: n.folder.Path(folder.Raft), Kind: n.cfg.RaftLog, Logger: n.log,
 		Fatal: n.fail, Stall: n.stalled,
 	})
 	if err != nil {
-		return n.inUse(err)
+		return n.folder.InUse(err)
 	}
-	n.snapshots, err = checkpoint.Open(checkpoint.Options{
-		Dir: n.folder.path("snapshots"), Logger: n.log,
-		Produce: produce,
-		Verify: func(r io.Reader) error {
-			_, err := fsm.VerifyStream(r)
-			return err
-		},
-	})
+	n.snapshots, err = n.folder.OpenSnapshots(n.log)
 	if err != nil {
 		return err
 	}
-	n.replica = &replica{m: n.machine, fail: n.fail}
-	return n.recoverState()
-}
-
-// produce writes a checkpoint as a state stream.
-func produce(dir string, w io.Writer) error {
-	db, err := store.Open(store.Options{Dir: dir, ReadOnly: true, CacheBytes: 1 << 20})
-	if err != nil {
-		return err
-	}
-	snap := db.Snapshot()
-	return errors.Join(fsm.WriteStream(w, snap), snap.Close(), db.Close())
-}
-
-// recoverState brings the state and the log up to the newest snapshot, behind
-// which Raft will go on. They are there, unless the state folder was lost, or
-// the node stopped after it got a snapshot and before it had installed it.
-func (n *Node) recoverState() error {
-	list, err := n.snapshots.List()
-	if err != nil || len(list) == 0 {
-		return err
-	}
-	newest := list[0]
-	if err := n.recoverMachine(newest); err != nil {
-		return err
-	}
-	// Raft appends behind the snapshot, and a log has no gaps.
-	first, err := n.logs.Log.FirstIndex()
-	if err != nil {
-		return err
-	}
-	last, err := n.logs.Log.LastIndex()
-	if err != nil || last == 0 || last >= newest.Index {
-		return err
-	}
-	n.log.Warn("the log ends before the newest snapshot and is emptied", "last", last, "index", newest.Index)
-	return n.logs.Log.DeleteRange(first, last)
-}
-
-// recoverMachine installs a snapshot if it holds more than the state. An index
-// below the snapshot's tells only that it may: not every entry is a command.
-func (n *Node) recoverMachine(newest *raft.SnapshotMeta) error {
-	have := n.machine.State().Index
-	if have >= newest.Index {
-		return nil
-	}
-	_, stream, err := n.snapshots.Open(newest.ID)
-	if err != nil {
-		return err
-	}
-	holds, err := fsm.VerifyStream(stream)
-	if err = errors.Join(err, stream.Close()); err != nil || holds.Index <= have {
-		return err
-	}
-	n.log.Warn("the state is behind the newest snapshot and is restored from it", "state", have, "index", newest.Index)
-	if _, stream, err = n.snapshots.Open(newest.ID); err != nil {
-		return err
-	}
-	return n.replica.Restore(stream)
-}
-
-// inUse explains the usual reason why the data cannot be opened.
-func (n *Node) inUse(err error) error {
-	if text := err.Error(); strings.Contains(text, "lock") || strings.Contains(text, "in use") || strings.Contains(text, "timeout") {
-		return errs.E(errs.Unavailable, "data folder %s is in use by another process: stop that one, or choose another --data-dir (%w)", n.cfg.DataDir, err)
-	}
-	return err
+	n.snapshots.Watch(n.broken)
+	n.space = space{dirs: []string{n.folder.Path(folder.State), n.folder.Path(folder.Raft)}, mark: n.cfg.Watermark, ask: room.Of}
+	n.tellSpace(room.Plenty, n.space.look())
+	n.replica = &replica{m: n.machine, fail: n.fail, seen: n.meters, trace: n.trace}
+	return folder.CatchUp(n.machine, n.logs.Log, n.snapshots, n.log)
 }
 
 // listen opens the peer port and joins the gossip.
 func (n *Node) listen() error {
 	var err error
 	n.transport, err = transport.Listen(transport.Config{
-		Addr: n.cfg.PeerAddr, NodeID: n.cfg.ID, ClusterID: n.folder.clusterID(),
-		TLS: n.cfg.TLS, Logger: n.log, Resolve: n.resolve, Handler: n.answer,
+		Addr: n.cfg.PeerAddr, NodeID: n.cfg.ID, ClusterID: n.folder.ClusterID(), Superseded: n.superseded,
+		TLS: n.cfg.TLS, Logger: n.log, Resolve: n.resolve, Handler: n.answer, Refused: n.refusedPeer,
 	})
 	if err != nil {
 		return err
@@ -186,7 +124,7 @@ func (n *Node) listen() error {
 	}
 	n.gossip, err = cluster.Start(cluster.Config{
 		NodeID: n.cfg.ID, BindAddr: n.cfg.GossipAddr, AdvertiseAddr: gossipAddr,
-		Key: n.cfg.GossipKey, Seeds: n.cfg.Join, Meta: n.meta(), Logger: n.log,
+		Keys: n.cfg.GossipKeys, Seeds: n.cfg.Join, Meta: n.meta(), Logger: n.log,
 	})
 	return err
 }
@@ -210,7 +148,13 @@ func (n *Node) waitForRoom(err error) bool {
 
 // stalled is called when a write to the log has been stuck for seconds.
 func (n *Node) stalled(err error) {
+	n.Note(events.Event{Kind: events.Stall, Text: err.Error()})
 	n.log.Error("a write to the log is stuck: this node takes no part in elections until its disk answers", "err", err)
+}
+
+// broken is called when a snapshot found that the disk cannot be trusted.
+func (n *Node) broken(err error) {
+	n.fail(errs.E(errs.Internal, "the disk of %s is broken: %w", n.cfg.DataDir, err))
 }
 
 // stopForGood is called when the store's state on disk is unknown. It must not

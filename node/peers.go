@@ -42,7 +42,10 @@ func (n *Node) answer(ctx context.Context, from string, call transport.Call, bod
 			return
 		}
 		n.clock.raise(q.now)
+		n.hear(c.raft.CurrentTerm(), q.leader)
 		reply(n.standing(c).append(make([]byte, 0, 64)), nil)
+	case transport.Admin:
+		n.admin.serve(ctx, from, body, reply)
 	default:
 		reply(nil, errs.E(errs.Invalid, "node %s does not know call %d", n.cfg.ID, call))
 	}
@@ -72,6 +75,7 @@ func (n *Node) standing(c *consensus) standing {
 	s := standing{
 		wall: time.Now().UnixMilli(), used: max(n.clock.used(), st.Clock),
 		last: c.raft.LastIndex(), applied: c.raft.AppliedIndex(), version: st.Version,
+		room: n.ownRoom(),
 	}
 	s.term = c.raft.CurrentTerm()
 	return s
@@ -80,13 +84,14 @@ func (n *Node) standing(c *consensus) standing {
 // askStanding asks one peer. now is the time that this node, as a leader, is
 // about to use; 0 for none.
 func (n *Node) askStanding(ctx context.Context, id string, now int64) (standing, error) {
-	reply, err := n.transport.Call(ctx, id, transport.Term, termRequest{now}.append(nil))
+	reply, err := n.transport.Call(ctx, id, transport.Term, n.asking(now).append(nil))
 	if err != nil {
 		return standing{}, err
 	}
 	s, err := decodeStanding(reply)
 	if err == nil {
 		n.clock.observe(id, s.wall, s.used)
+		n.space.hear(id, s.room)
 		n.contacts.Store(id, time.Now())
 	}
 	return s, err

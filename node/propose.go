@@ -27,6 +27,12 @@ type proposal struct {
 	answer  func(command.Result, error)
 }
 
+// queued is a proposal that waits since then.
+type queued struct {
+	proposal
+	since time.Time
+}
+
 // proposer is the leader's way into the log: it gathers the commands that wait
 // while earlier entries are in flight into one entry (group commit), so that
 // the fsyncs and round trips of an entry are shared by all of them.
@@ -34,9 +40,10 @@ type proposer struct {
 	apply func(entry []byte) raft.ApplyFuture
 	now   func() int64
 	seen  *meters
+	done  func(index uint64, commands int, queued time.Time) // of each entry that was committed; nil: nobody
 
 	mu     sync.Mutex
-	queue  []proposal
+	queue  []queued
 	bytes  int
 	closed bool
 
@@ -66,7 +73,7 @@ func (p *proposer) add(x proposal) error {
 	case p.bytes+len(x.command) > queueBytes && len(p.queue) > 0:
 		return errs.E(errs.Unavailable, "the leader has %d writes waiting and takes no more", len(p.queue))
 	}
-	p.queue = append(p.queue, x)
+	p.queue = append(p.queue, queued{x, time.Now()})
 	p.bytes += len(x.command)
 	select {
 	case p.kick <- struct{}{}:
@@ -76,7 +83,7 @@ func (p *proposer) add(x proposal) error {
 }
 
 // take removes from the queue what goes into one entry.
-func (p *proposer) take() []proposal {
+func (p *proposer) take() []queued {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n, size := 0, 0
@@ -96,6 +103,13 @@ func (p *proposer) take() []proposal {
 		p.bytes -= len(batch[i].command)
 	}
 	return batch
+}
+
+// waiting is how many commands are queued, and their bytes.
+func (p *proposer) waiting() (commands, bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.queue), p.bytes
 }
 
 // run proposes what is queued until ctx ends; then it refuses what is left.
@@ -125,10 +139,11 @@ func (p *proposer) run(ctx context.Context) {
 
 // submit puts batch into the log and gives the slot back when its result is
 // known. A command too large for one entry leaves the line.
-func (p *proposer) submit(batch []proposal) {
+func (p *proposer) submit(batch []queued) {
+	since(p.seen.queue, batch[0].since)
 	if len(batch) == 1 && len(batch[0].command) > command.ChunkBytes {
 		<-p.slots
-		p.wg.Go(func() { p.submitLarge(batch[0]) })
+		p.wg.Go(func() { p.submitLarge(batch[0].proposal) })
 		return
 	}
 	commands := make([][]byte, len(batch))
@@ -138,10 +153,15 @@ func (p *proposer) submit(batch []proposal) {
 		size += len(commands[i]) + 5
 	}
 	p.seen.entry(len(batch))
+	began := time.Now()
 	future := p.apply(command.AppendEntry(make([]byte, 0, size), p.now(), commands...))
 	p.wg.Go(func() {
 		results, err := resultsOf(future)
 		<-p.slots
+		if err == nil {
+			since(p.seen.entryCommit, began)
+			p.tell(future, len(batch), batch[0].since)
+		}
 		for i := range batch {
 			if err != nil {
 				batch[i].answer(command.Result{}, err)
@@ -163,7 +183,13 @@ func (p *proposer) submitLarge(x proposal) {
 		c.Data = rest[:min(len(rest), command.ChunkBytes)]
 		rest = rest[len(c.Data):]
 		p.seen.entry(1)
-		results, err := resultsOf(p.apply(command.AppendChunk(nil, p.now(), c)))
+		began := time.Now()
+		future := p.apply(command.AppendChunk(nil, p.now(), c))
+		results, err := resultsOf(future)
+		if err == nil {
+			since(p.seen.entryCommit, began)
+			p.tell(future, 1, began)
+		}
 		if err != nil && len(rest) > 0 {
 			// Without the last piece the command has no effect.
 			err = errs.E(errs.Unavailable, "piece %d of %d of a large write: %w", c.Seq+1, c.Total, err)
@@ -176,6 +202,13 @@ func (p *proposer) submitLarge(x proposal) {
 			x.answer(results[0], nil)
 			return
 		}
+	}
+}
+
+// tell tells of an entry that was committed.
+func (p *proposer) tell(f raft.ApplyFuture, commands int, queued time.Time) {
+	if p.done != nil {
+		p.done(f.Index(), commands, queued)
 	}
 }
 

@@ -37,6 +37,8 @@ func (n *Node) View(ctx context.Context, c kv.Consistency) (*fsm.View, kv.ReadIn
 		}
 		v.Release()
 	}
+	ctx, cancel := n.whileAlive(ctx)
+	defer cancel()
 	p, err := n.reads.join(ctx)
 	if err != nil {
 		return nil, kv.ReadInfo{}, err
@@ -85,12 +87,15 @@ func (n *Node) staleView() (*fsm.View, kv.ReadInfo, error) {
 
 // readPoint runs one round for all readers of this node that wait.
 func (n *Node) readPoint(ctx context.Context) (point, error) {
+	began := time.Now()
 	for {
 		changed := n.changed.next()
 		asked := time.Now()
 		p, err := n.askLeader(ctx, changed)
 		if err == nil {
 			n.meters.readPoints.Inc()
+			since(n.meters.readPoint, began)
+			n.tellSlowRead(began)
 			n.proven.Store(&proof{asked, p.version})
 			return p, nil
 		}

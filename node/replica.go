@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -19,6 +20,9 @@ type replica struct {
 	fail func(error)              // stops the node
 	done atomic.Pointer[position] // the last entry applied
 	size logSize                  // of the log that was applied
+	seen *meters
+
+	trace *trace // nil: nobody wants to know
 
 	broken error // after it nothing is applied any more; only Raft's FSM goroutine looks
 }
@@ -42,9 +46,12 @@ func (r *replica) ApplyBatch(logs []*raft.Log) []any {
 	}
 	var results [][]command.Result
 	if len(entries) > 0 && r.broken == nil {
+		began := time.Now()
 		if results, r.broken = r.m.Apply(entries); r.broken != nil {
 			r.fail(fmt.Errorf("the state machine cannot go on: %w", r.broken))
 		}
+		since(r.seen.apply, began)
+		r.trace.applied(logs, began, time.Now())
 	}
 	last := logs[len(logs)-1]
 	r.size.add(last.Index, bytes)
@@ -73,7 +80,7 @@ func (r *replica) Snapshot() (raft.FSMSnapshot, error) {
 	if r.broken != nil {
 		return nil, r.broken
 	}
-	return picture{r.m}, nil
+	return picture{r.m, r.seen.snapshots}, nil
 }
 
 // Restore implements raft.FSM: it installs a stream that the leader sent.
@@ -81,7 +88,8 @@ func (r *replica) Restore(stream io.ReadCloser) error {
 	if r.broken != nil {
 		return errors.Join(r.broken, stream.Close())
 	}
-	return errors.Join(r.m.Restore(stream), stream.Close())
+	began := time.Now()
+	return r.seen.restores.record(began, errors.Join(r.m.Restore(stream), stream.Close()))
 }
 
 // position is the last entry applied since the start; zero before the first.
@@ -93,17 +101,21 @@ func (r *replica) position() position {
 }
 
 // picture is a snapshot on its way to disk.
-type picture struct{ m *fsm.Machine }
+type picture struct {
+	m    *fsm.Machine
+	seen timed
+}
 
 func (p picture) Persist(sink raft.SnapshotSink) error {
 	k, ok := sink.(*checkpoint.Sink)
 	if !ok {
 		return errors.Join(fmt.Errorf("a snapshot into a foreign sink %T", sink), sink.Cancel())
 	}
+	began := time.Now()
 	if err := k.Checkpoint(p.m.Checkpoint); err != nil {
-		return errors.Join(err, k.Cancel())
+		return p.seen.record(began, errors.Join(err, k.Cancel()))
 	}
-	return k.Close()
+	return p.seen.record(began, k.Close())
 }
 
 func (picture) Release() {}

@@ -25,7 +25,7 @@ const statusFor = time.Second
 func (n *Node) Status(ctx context.Context) (cluster.Status, error) {
 	st := n.machine.State()
 	s := cluster.Status{
-		ID: n.cfg.ID, ClusterID: n.folder.clusterID().String(), State: "joining",
+		ID: n.cfg.ID, ClusterID: n.folder.ClusterID().String(), State: "joining",
 		Version: st.Version, Release: n.cfg.Release, Formats: formats,
 	}
 	seen := n.gossip.Members()
@@ -53,8 +53,13 @@ func (n *Node) Status(ctx context.Context) (cluster.Status, error) {
 	}
 	s.Quorum = s.Leader != "" && answered > len(voters)/2
 	s.Members = n.members(servers, seen, stands)
+	wishes, err := n.loadWishes(ctx)
+	if err != nil {
+		n.log.Debug("what operators want of the membership cannot be read", "err", err)
+	}
 	for i := range s.Members {
 		m := &s.Members[i]
+		m.Wish = wishes.Nodes[m.ID].String()
 		m.Leader = m.ID == s.Leader
 		if at := stands[s.Leader].applied; at > m.AppliedIndex {
 			m.AppliedLag = at - m.AppliedIndex
@@ -76,6 +81,10 @@ func (n *Node) members(servers []raft.Server, seen []cluster.Seen, stands map[st
 		m := get(g.NodeID)
 		m.PeerAddr, m.HTTPAddr, m.GossipAddr = g.PeerAddr, g.HTTPAddr, g.GossipAddr
 		m.Alive, m.Release, m.Formats = g.Alive, g.Release, g.Formats
+		m.Draining = g.Alive && g.Draining
+		if g.Alive {
+			m.GossipKeys = g.KeyNames()
+		}
 	}
 	for _, s := range servers {
 		m := get(string(s.ID))
@@ -114,6 +123,9 @@ func stateName(s raft.RaftState) string {
 
 // Checks are the conditions under which this node is ready for clients.
 func (n *Node) Checks(ctx context.Context) []cluster.Check {
+	if n.draining.Load() {
+		return []cluster.Check{{Name: "draining", Detail: "this node is about to stop: use another one"}}
+	}
 	checks := []cluster.Check{n.checkRunning(), n.checkDisk(), n.checkMember()}
 	if _, _, reason := n.leader(); reason != "" {
 		return append(checks, cluster.Check{Name: "quorum", Detail: reason})
@@ -134,7 +146,7 @@ func (n *Node) checkDisk() cluster.Check {
 	switch {
 	case n.logs.Stalled():
 		c.OK, c.Detail = false, "a write to the log is stuck"
-	case n.logs.Full() || n.full.Load():
+	case n.outOfRoom():
 		c.OK, c.Detail = false, "the disk is full: no more writes are taken until there is room"
 	}
 	return c

@@ -104,7 +104,7 @@ func TestWaitingEndsWithRaft(t *testing.T) {
 	held := &heldEntry{settled: make(chan struct{})}
 	defer close(held.settled)
 	close(c.over)
-	if err := (applying{held, c}).Error(); !errors.Is(err, raft.ErrRaftShutdown) {
+	if err := (applying{held, &Node{}, c}).Error(); !errors.Is(err, raft.ErrRaftShutdown) {
 		t.Errorf("got %v", err)
 	}
 	if err := (&consensus{over: make(chan struct{})}).wait(refused{raft.ErrNotLeader}); !errors.Is(err, raft.ErrNotLeader) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/node/room"
 )
 
 // The bodies of the calls between peers begin with this version. A body of a
@@ -71,19 +72,36 @@ func decodeProposeReply(p []byte) (proposeReply, error) {
 	return a, err
 }
 
-// termRequest asks a member where it stands.
+// termRequest asks a member where it stands, and tells it where the leader does.
 type termRequest struct {
-	now int64 // the time that the asking leader is about to use
+	now    int64    // the time that the asking leader is about to use
+	leader leaderAt // the asker, if it leads; else, or from an older release, zero
+}
+
+// leaderAt is how far the leader was when it asked.
+type leaderAt struct {
+	term    uint64 // in which it leads
+	index   uint64 // of the last entry that its state machine applied
+	version uint64 // of its state
+	wall    int64  // its wall clock, unix milliseconds
 }
 
 func (q termRequest) append(dst []byte) []byte {
-	return binary.AppendVarint(append(dst, wireVersion), q.now)
+	dst = binary.AppendVarint(append(dst, wireVersion), q.now)
+	for _, v := range []uint64{q.leader.term, q.leader.index, q.leader.version} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	return binary.AppendVarint(dst, q.leader.wall)
 }
 
 func decodeTermRequest(p []byte) (termRequest, error) {
 	d := fields{p: p}
 	d.version()
 	q := termRequest{now: d.varint()}
+	if len(d.p) > 0 {
+		l := &q.leader
+		l.term, l.index, l.version, l.wall = d.uvarint(), d.uvarint(), d.uvarint(), d.varint()
+	}
 	return q, d.err("term")
 }
 
@@ -95,13 +113,14 @@ type standing struct {
 	last    uint64 // index of the last entry in its log
 	applied uint64 // index up to which its state machine has applied
 	version uint64 // of its state
+	room    stock  // on its disk; plenty if it is of an older release
 }
 
 func (s standing) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(append(dst, wireVersion), s.term)
 	dst = binary.AppendVarint(dst, s.wall)
 	dst = binary.AppendVarint(dst, s.used)
-	for _, v := range []uint64{s.last, s.applied, s.version} {
+	for _, v := range []uint64{s.last, s.applied, s.version, uint64(s.room.level), uint64(s.room.free), uint64(s.room.need)} {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	return dst
@@ -113,6 +132,10 @@ func decodeStanding(p []byte) (standing, error) {
 	s := standing{term: d.uvarint(), wall: d.varint(), used: d.varint()}
 	for _, f := range []*uint64{&s.last, &s.applied, &s.version} {
 		*f = d.uvarint()
+	}
+	if len(d.p) > 0 {
+		s.room.level = room.Level(min(d.uvarint(), uint64(room.Full)))
+		s.room.free, s.room.need = int64(d.uvarint()), int64(d.uvarint())
 	}
 	return s, d.err("term")
 }

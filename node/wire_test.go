@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/coveydb/covey/fsm/command"
+	"github.com/coveydb/covey/node/room"
 )
 
 func TestPeerCallsSurviveTheWire(t *testing.T) {
@@ -13,7 +14,7 @@ func TestPeerCallsSurviveTheWire(t *testing.T) {
 	if got, err := decodePropose(q.append(nil)); err != nil || !cmp.Equal(got, q, cmp.AllowUnexported(q)) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	s := standing{term: 1, wall: -2, used: 3, last: 400, applied: 5, version: 1 << 60}
+	s := standing{term: 1, wall: -2, used: 3, last: 400, applied: 5, version: 1 << 60, room: stock{level: room.Scarce, free: 1 << 40, need: 7}}
 	if got, err := decodeStanding(append(s.append(nil), "of a newer release"...)); err != nil || got != s {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -25,8 +26,12 @@ func TestPeerCallsSurviveTheWire(t *testing.T) {
 	if got, err := decodeProposeReply(a.append(nil)); err != nil || got.at != a.at || got.result.Version != 5 {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	r := termRequest{now: 9}
-	if got, err := decodeTermRequest(r.append(nil)); err != nil || got != r {
+	r := termRequest{now: 9, leader: leaderAt{term: 300, index: 2, version: 1 << 60, wall: -4}}
+	if got, err := decodeTermRequest(append(r.append(nil), "of a newer release"...)); err != nil || got != r {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	older := []byte{wireVersion, 18} // of a release whose leader did not tell where it is
+	if got, err := decodeTermRequest(older); err != nil || got != (termRequest{now: 9}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }

@@ -1,8 +1,22 @@
 #!/usr/bin/env bash
-# Runs every fuzz test of the module, one after another, FUZZTIME each (30s).
-# Go fuzzes one target of one package at a time, so they have to be listed.
-# With arguments only packages whose path contains one of them are fuzzed.
 set -euo pipefail
+
+help() {
+	cat <<'TEXT'
+Runs every fuzz test of the module, one after another: Go fuzzes one target of
+one package at a time, so they have to be listed.
+
+    scripts/fuzz.sh [PART...]
+
+  PART       only packages whose path contains one of these
+
+  FUZZTIME   for each target (30s)
+TEXT
+}
+
+case ${1-} in
+-h | --help) help && exit ;;
+esac
 cd "$(dirname "$0")/.."
 
 go=${GO:-go}

@@ -250,6 +250,16 @@ func (db *DB) checkpointInto(g *generation, tmp, dir string) error {
 	return syncDir(db.fs, db.fs.PathDir(dir))
 }
 
+// Abandon is Close for a store whose disk is not to be trusted: it flushes
+// nothing and waits for no failing write. What was not durable is lost.
+func (db *DB) Abandon() error {
+	if g := db.acquire(); g != nil {
+		g.health.shutdown()
+		db.release(g)
+	}
+	return db.Close()
+}
+
 // Close flushes, waits until all snapshots and batches are closed, and closes
 // the store. It returns the error of the flush, if any; the store is closed
 // nevertheless. A second Close does nothing.

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -86,6 +87,41 @@ func TestFatal(t *testing.T) {
 	}
 }
 
+// A table that cannot be synced could be written again, and that might succeed.
+// The store ends all the same, and at once: a disk that lost one write is not to
+// be trusted with the next.
+func TestATableThatCannotBeSyncedEndsTheStore(t *testing.T) {
+	var broken atomic.Bool
+	var tries atomic.Int64
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if !broken.Load() || !strings.HasSuffix(op.Path, ".sst") {
+			return nil
+		}
+		switch op.Kind {
+		case errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:
+			tries.Add(1)
+			return syscall.EIO
+		}
+		return nil
+	}))
+	o := testOptions(fs, "s")
+	told := make(chan error, 1)
+	o.Fatal = func(err error) {
+		told <- err
+		runtime.Goexit()
+	}
+	db := mustOpen(t, o)
+	set(t, db, "a", "1")
+	broken.Store(true)
+	go db.Flush() // see TestFatal
+	if err := <-told; !strings.Contains(err.Error(), ".sst") || !strings.Contains(err.Error(), syscall.EIO.Error()) {
+		t.Errorf("fatal error %v does not say what broke", err)
+	}
+	if got := tries.Load(); got != 1 {
+		t.Errorf("%d syncs, want the one that failed", got)
+	}
+}
+
 func TestFatalPanicsWhenTheHookReturns(t *testing.T) {
 	o := testOptions(MemFS(), "s")
 	var told error
@@ -108,4 +144,28 @@ func TestLogLevels(t *testing.T) {
 	if log.Len() != 0 {
 		t.Errorf("a healthy store logs above debug level:\n%s", &log)
 	}
+}
+
+// A disk that was found broken is asked for nothing more.
+func TestAbandonFlushesNothing(t *testing.T) {
+	var broken atomic.Bool
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if broken.Load() && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo) {
+			return syscall.EIO
+		}
+		return nil
+	}))
+	o := testOptions(fs, "s")
+	o.Fatal = func(err error) { t.Errorf("fatal: %v", err) }
+	db := mustOpen(t, o)
+	set(t, db, "a", "1")
+	must(t, db.Flush())
+	set(t, db, "b", "2")
+	broken.Store(true)
+	_ = db.Abandon() // that b is lost is no news
+	broken.Store(false)
+	o.Fatal = nil
+	db = mustOpen(t, o)
+	wantList(t, "content", contents(t, db), "a=1")
+	must(t, db.Close())
 }

@@ -8,11 +8,14 @@ import (
 )
 
 // patientFS is the file system as one generation's Pebble sees it. It differs
-// in four ways, for the day on which the disk is full, or broken, or the power
+// in five ways, for the day on which the disk is full, or broken, or the power
 // fails.
 //
 //   - A table is not begun until retryEvery after the last failure, because
 //     Pebble retries a failed flush in a tight loop.
+//   - A table whose sync fails, other than for want of room, ends the store. A
+//     new file might well succeed; but a disk that loses writes is not to be
+//     trusted with the next one.
 //   - Creating and writing the few small files that are not tables (manifest,
 //     markers) waits until there is room, because Pebble takes a failure there
 //     for fatal. Pebble holds no lock then that readers or commits need. A
@@ -41,7 +44,11 @@ func (p patientFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File
 	}
 	if strings.HasSuffix(name, ".sst") {
 		p.h.pause()
-		return p.FS.Create(name, category)
+		f, err := p.FS.Create(name, category)
+		if err != nil {
+			return nil, err
+		}
+		return &tableFile{File: f, h: p.h, name: name}, nil
 	}
 	if err := p.syncForMarker(name); err != nil {
 		return nil, err
@@ -139,6 +146,32 @@ func (f *patientFile) SyncTo(length int64) (fullSync bool, err error) {
 func (f *patientFile) abandon(err error) error {
 	if err != nil {
 		f.h.abandon(err)
+	}
+	return err
+}
+
+// tableFile is a table being written.
+type tableFile struct {
+	vfs.File
+	h    *health
+	name string
+}
+
+// Sync implements vfs.File.
+func (f *tableFile) Sync() error { return f.judge(f.File.Sync()) }
+
+// SyncData implements vfs.File.
+func (f *tableFile) SyncData() error { return f.judge(f.File.SyncData()) }
+
+// SyncTo implements vfs.File.
+func (f *tableFile) SyncTo(length int64) (fullSync bool, err error) {
+	fullSync, err = f.File.SyncTo(length)
+	return fullSync, f.judge(err)
+}
+
+func (f *tableFile) judge(err error) error {
+	if err != nil && !vfs.IsNoSpaceError(err) && !f.h.isTentative() {
+		f.h.Fatalf("sync the table %s: %v", f.name, err)
 	}
 	return err
 }

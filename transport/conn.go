@@ -94,24 +94,28 @@ func (w *timedWriter) Write(p []byte) (int, error) {
 	return w.Conn.Write(p)
 }
 
+// quiet is how long a sentence that was logged is not logged again.
+const quiet = 10 * time.Minute
+
 // once remembers which sentences were logged, so that a peer which tries
-// again and again is reported once.
+// again and again is reported once in a while.
 type once struct {
 	mu   sync.Mutex
-	said map[string]struct{}
+	said map[string]time.Time
 }
 
-// first reports whether text is new. After many different texts it forgets
-// them all rather than grow.
+// first reports whether text has not been said for a while. After many different
+// texts it forgets them all rather than grow.
 func (o *once) first(text string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, ok := o.said[text]; ok {
+	now := time.Now()
+	if at, ok := o.said[text]; ok && now.Sub(at) < quiet {
 		return false
 	}
 	if o.said == nil || len(o.said) >= 256 {
-		o.said = make(map[string]struct{})
+		o.said = make(map[string]time.Time)
 	}
-	o.said[text] = struct{}{}
+	o.said[text] = now
 	return true
 }

@@ -1,6 +1,6 @@
 // Package transport carries bytes between the nodes of one cluster over one
-// TCP port: Raft's streams, and three small calls whose meaning is the
-// caller's (Propose, ReadPoint, Term).
+// TCP port: Raft's streams, and four small calls whose meaning is the
+// caller's (Propose, ReadPoint, Term, Admin).
 //
 // # A connection
 //
@@ -33,6 +33,7 @@
 //
 // It never repeats a call, never looks into a body, never logs one, and knows
 // nothing of Raft, of commands or of who leads. It authenticates a peer only
-// through the tls.Config it is given: without one, the cluster id keeps honest
+// through the tls.Config it is given, and the node's id in the certificate if
+// there is one (secure.go): without a tls.Config, the cluster id keeps honest
 // clusters apart, nothing more.
 package transport

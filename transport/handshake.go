@@ -45,10 +45,17 @@ const (
 	statusNode       status = 4 // the receiver is another node
 	statusNotJoined  status = 5 // the receiver is of no cluster yet
 	statusOverloaded status = 6 // the receiver has too many connections
+
+	statusCertificate status = 7 // the sender's certificate is not that of the node that it says it is
+	statusSuperseded  status = 8 // the sender is of a cluster whose place the receiver's has taken
 )
 
 // errStranger is the error of bytes that are no handshake of ours; they get no answer.
 var errStranger = errors.New("the first bytes are not those of a covey node")
+
+// errSecure is the error of a peer that begins a TLS handshake (RFC 8446, 5.1)
+// with a node that has no certificate.
+var errSecure = errors.New("it speaks TLS and this node does not: give --peer-ca, --peer-cert and --peer-key")
 
 type hello struct {
 	protocol byte
@@ -72,6 +79,9 @@ func readHello(r io.Reader) (hello, error) {
 	var head [len(magic) + 1]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return hello{}, err
+	}
+	if head[0] == 0x16 && head[1] == 0x03 {
+		return hello{}, errSecure
 	}
 	if string(head[:len(magic)]) != magic {
 		return hello{}, errStranger
@@ -166,8 +176,8 @@ func greet(conn net.Conn, h hello, deadline time.Time) error {
 	if errors.Is(err, io.EOF) {
 		return errs.E(errs.Unavailable, "%s closed the connection during the handshake: is this the peer port of a covey node, and does it use TLS as this node does?", conn.RemoteAddr())
 	}
-	if err != nil {
-		return errs.E(errs.Unavailable, "handshake with %s: %w", conn.RemoteAddr(), err)
+	if err != nil { // with TLS 1.3 a refused certificate is told only here
+		return errs.E(errs.Unavailable, "handshake with %s: %w", conn.RemoteAddr(), explain(err))
 	}
 	if a.status != statusOK {
 		return errs.E(errs.Unavailable, "%s refused the connection: %s", conn.RemoteAddr(), a.text)

@@ -221,11 +221,19 @@ func (a *authority) config(t *testing.T) *tls.Config {
 	}
 }
 
+// always gives every connection the same configuration, and none for nil.
+func always(cfg *tls.Config) func() *tls.Config {
+	if cfg == nil {
+		return nil
+	}
+	return func() *tls.Config { return cfg }
+}
+
 func TestMutualTLS(t *testing.T) {
 	ours, other := newAuthority(t), newAuthority(t)
-	b := listen(t, "b", func(c *Config) { c.TLS = ours.config(t) })
+	b := listen(t, "b", func(c *Config) { c.TLS = always(ours.config(t)) })
 	with := func(cfg *tls.Config) *Transport {
-		return listen(t, "a", func(c *Config) { c.TLS = cfg; c.Resolve = at("b", b.Addr().String()) })
+		return listen(t, "a", func(c *Config) { c.TLS = always(cfg); c.Resolve = at("b", b.Addr().String()) })
 	}
 	t.Run("a peer with a certificate is served", func(t *testing.T) {
 		a := with(ours.config(t))

@@ -99,11 +99,11 @@ func (t *Transport) serve(conn net.Conn) {
 	conn.Close()
 }
 
-// logRefused warns once of each sort of refusal from one host. A connection
-// that ends without a byte is somebody's check of the port, no news.
+// logRefused warns of each sort of refusal from one host, and again after a
+// while if it goes on. A connection that ends without a byte is somebody's check
+// of the port, no news.
 func (t *Transport) logRefused(remote net.Addr, h hello, err error) {
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if op, ok := err.(*net.OpError); ok {
 		err = op.Err // without the ports, which differ each time
 	}
 	host, _, splitErr := net.SplitHostPort(remote.String())
@@ -115,6 +115,9 @@ func (t *Transport) logRefused(remote net.Addr, h hello, err error) {
 		level = slog.LevelWarn
 	}
 	t.cfg.Logger.Log(t.ctx, level, "refused a peer connection", "remote", host, "node", h.from, "err", err)
+	if t.cfg.Refused != nil && !errors.Is(err, io.EOF) {
+		t.cfg.Refused(h.from, host, err)
+	}
 }
 
 // welcome performs the accepting side of the handshake.
@@ -124,9 +127,9 @@ func (t *Transport) welcome(conn net.Conn) (hello, net.Conn, error) {
 		return hello{}, nil, err
 	}
 	if t.cfg.TLS != nil {
-		c := tls.Server(conn, t.cfg.TLS)
+		c := tls.Server(conn, t.cfg.TLS())
 		if err := c.HandshakeContext(t.ctx); err != nil {
-			return hello{}, nil, err
+			return hello{}, nil, explain(err)
 		}
 		conn = c
 	}
@@ -134,7 +137,10 @@ func (t *Transport) welcome(conn net.Conn) (hello, net.Conn, error) {
 	if err != nil {
 		return hello{}, nil, err
 	}
-	a := judge(h, t.cfg.NodeID, t.clusterID())
+	a := t.refuse(h, judge(h, t.cfg.NodeID, t.clusterID()))
+	if why := calledBy(conn, h.from); why != "" && h.protocol == protocol {
+		a = answer{statusCertificate, why}
+	}
 	if _, err := conn.Write(appendAnswer(nil, a)); err != nil {
 		return h, nil, err
 	}

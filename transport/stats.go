@@ -15,7 +15,7 @@ type Stats struct {
 	Dials, DialErrors  uint64
 	BytesIn, BytesOut  uint64
 
-	Propose, ReadPoint, Term CallStats
+	Propose, ReadPoint, Term, Admin CallStats
 }
 
 type counters struct {
@@ -23,14 +23,14 @@ type counters struct {
 	accepted, refused  atomic.Uint64
 	dials, dialErrors  atomic.Uint64
 	bytesIn, bytesOut  atomic.Uint64
-	calls              [Term]callCounters
+	calls              [Admin]callCounters
 }
 
 type callCounters struct{ sent, errors, served atomic.Uint64 }
 
 // call returns the counters of c, nil if there is no such call.
 func (n *counters) call(c Call) *callCounters {
-	if c < Propose || c > Term {
+	if c < Propose || c > Admin {
 		return nil
 	}
 	return &n.calls[c-Propose]
@@ -60,5 +60,6 @@ func (t *Transport) Stats() Stats {
 		Dials: n.dials.Load(), DialErrors: n.dialErrors.Load(),
 		BytesIn: n.bytesIn.Load(), BytesOut: n.bytesOut.Load(),
 		Propose: n.callStats(Propose), ReadPoint: n.callStats(ReadPoint), Term: n.callStats(Term),
+		Admin: n.callStats(Admin),
 	}
 }

@@ -19,6 +19,7 @@ const (
 	Propose   Call = iota + 1 // may be large; has a connection of its own
 	ReadPoint                 // small, must not wait behind a proposal
 	Term                      // likewise
+	Admin                     // likewise; what an operator asked another node for
 )
 
 // String returns the call's name for logs and metrics.
@@ -30,6 +31,8 @@ func (c Call) String() string {
 		return "read_point"
 	case Term:
 		return "term"
+	case Admin:
+		return "admin"
 	}
 	return "unknown"
 }
@@ -53,14 +56,28 @@ type Config struct {
 	NodeID    string   // of this node, 1 to 128 bytes
 	ClusterID [16]byte // zero = not yet known, see SetClusterID
 
-	// TLS is used for both directions, nil means plain TCP. For mutual TLS it
-	// holds a certificate, RootCAs, ClientCAs and RequireAndVerifyClientCert.
-	// Without a ServerName the host part of the dialed address is verified.
-	TLS *tls.Config
+	// TLS is asked for each new connection, dialed or accepted, so that what it
+	// returns may change; connections that are open go on as they are. nil means
+	// plain TCP. For mutual TLS the result, which is not changed, holds a
+	// certificate, RootCAs, ClientCAs and RequireAndVerifyClientCert. A peer's
+	// certificate that names a node (pki.Identify) has to name the one that it
+	// says it is; one that names none is verified by the host that was dialed,
+	// or by ServerName. It must be safe for concurrent use, and not wait.
+	TLS func() *tls.Config
 
 	Logger  *slog.Logger                               // nil = discard
 	Resolve func(nodeID string) (addr string, ok bool) // a node's current peer address; must not block; nil = no peer is known
 	Handler Handler                                    // nil = calls are answered as errs.Unavailable
+
+	// Superseded says when this node's cluster has taken the place of another
+	// one, if it has; its nodes are told so when they are refused. It must not
+	// block; nil = of none.
+	Superseded func(cluster [16]byte) (at time.Time, ok bool)
+
+	// Refused is told of each incoming connection that was refused: who it says it
+	// is from, if it got to say it, and from which host. It must not block; nil =
+	// nobody.
+	Refused func(from, host string, err error)
 
 	MaxFrame         int           // bytes of a frame after its length, default 40 MiB
 	MaxConns         int           // incoming connections, default 1024; a quarter of them may be in their handshake
@@ -271,7 +288,7 @@ func (t *Transport) connect(ctx context.Context, addr string, h hello) (net.Conn
 		return nil, errClosed()
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	secure, err := t.secure(ctx, conn, addr)
+	secure, err := t.secure(ctx, conn, addr, h.to)
 	if err == nil {
 		deadline, _ := ctx.Deadline()
 		err = greet(secure, h, deadline)
@@ -284,26 +301,6 @@ func (t *Transport) connect(ctx context.Context, addr string, h hello) (net.Conn
 		return nil, err
 	}
 	return secure, nil
-}
-
-func (t *Transport) secure(ctx context.Context, conn net.Conn, addr string) (net.Conn, error) {
-	if t.cfg.TLS == nil {
-		return conn, nil
-	}
-	cfg := t.cfg.TLS
-	if cfg.ServerName == "" && !cfg.InsecureSkipVerify {
-		host, _, err := net.SplitHostPort(addr)
-		if err != nil {
-			return nil, errs.E(errs.Invalid, "peer address %s: %w", addr, err)
-		}
-		cfg = cfg.Clone()
-		cfg.ServerName = host
-	}
-	c := tls.Client(conn, cfg)
-	if err := c.HandshakeContext(ctx); err != nil {
-		return nil, errs.E(errs.Unavailable, "TLS handshake with %s: %w", addr, err)
-	}
-	return c, nil
 }
 
 // spawn runs f on a goroutine that Close waits for, or returns false if the

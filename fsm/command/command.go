@@ -14,6 +14,9 @@ const (
 	MaxKey     = 8 << 10  // bytes of one key
 	MaxReply   = 1 << 10  // bytes of one reply
 	ChunkBytes = 512 << 10
+
+	MaxStateParts = 1 << 32 // pieces of one state
+	MaxKeep       = 64      // spans that a state leaves as they are
 )
 
 // ID names one command for ever. Two commands with one ID take effect once.

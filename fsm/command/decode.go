@@ -3,15 +3,18 @@ package command
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 )
 
-// Entry is what one Raft log entry holds: commands, or one chunk.
+// Entry is what one Raft log entry holds: commands, one chunk of a large one, or
+// one piece of a state.
 type Entry struct {
 	Time     int64    // the leader's stamp, unix milliseconds
 	Commands [][]byte // each for Decode
 	Chunk    *Chunk
+	State    *StatePart
 }
 
 // DecodeEntry reads an entry, which aliases p. An entry of a newer format is a
@@ -21,7 +24,7 @@ func DecodeEntry(p []byte) (Entry, error) {
 	if len(p) < 2+1+crcLen {
 		return e, errTruncated
 	}
-	if p[0] != Format {
+	if p[0] == 0 || p[0] > Format {
 		return e, FormatError{p[0]}
 	}
 	body, sum := p[:len(p)-crcLen], p[len(p)-crcLen:]
@@ -30,26 +33,49 @@ func DecodeEntry(p []byte) (Entry, error) {
 	}
 	d := decoder{p: body[2:]}
 	e.Time = d.varint()
-	switch body[1] {
-	case kindCommands:
+	switch [2]byte{body[0], body[1]} {
+	case [2]byte{formatCommands, kindCommands}:
 		n := d.count(len(d.p))
 		e.Commands = make([][]byte, 0, n)
 		for range n {
 			e.Commands = append(e.Commands, d.bytes(MaxBytes))
 		}
-	case kindChunk:
-		c := &Chunk{}
-		copy(c.Set[:], d.take(len(c.Set)))
-		c.Total, c.Seq = d.uvarint(), d.uvarint()
-		c.Data = d.bytes(ChunkBytes)
-		if d.err == nil && (c.Total < 2 || c.Total > MaxBytes || c.Seq >= c.Total || len(c.Data) == 0) {
-			d.fail(fmt.Errorf("command: chunk %d of %d with %d bytes", c.Seq, c.Total, len(c.Data)))
-		}
-		e.Chunk = c
+	case [2]byte{formatCommands, kindChunk}:
+		c := d.chunk(2, MaxBytes)
+		e.Chunk = &c
+	case [2]byte{FormatState, kindState}:
+		e.State = &StatePart{Chunk: d.chunk(1, MaxStateParts), Keep: d.keep()}
 	default:
-		return e, fmt.Errorf("command: entry of unknown kind %d", body[1])
+		return e, fmt.Errorf("command: entry of unknown kind %d in format %d", body[1], body[0])
 	}
 	return e, d.end()
+}
+
+// chunk reads a piece of which there are between least and most.
+func (d *decoder) chunk(least, most uint64) Chunk {
+	var c Chunk
+	copy(c.Set[:], d.take(len(c.Set)))
+	c.Total, c.Seq = d.uvarint(), d.uvarint()
+	c.Data = d.bytes(ChunkBytes)
+	if d.err == nil && (c.Total < least || c.Total > most || c.Seq >= c.Total || len(c.Data) == 0) {
+		d.fail(fmt.Errorf("command: chunk %d of %d with %d bytes", c.Seq, c.Total, len(c.Data)))
+	}
+	return c
+}
+
+// keep reads the spans that stay.
+func (d *decoder) keep() []Span {
+	var all []Span
+	end := []byte{} // a span begins at the end of the one before it, or behind it
+	for range d.count(MaxKeep) {
+		s := Span{Lo: d.bytes(MaxKey), Hi: d.bytes(MaxKey)}
+		if bytes.Compare(end, s.Lo) > 0 || bytes.Compare(s.Lo, s.Hi) >= 0 {
+			d.fail(errors.New("command: spans to keep that are not in order"))
+			return nil
+		}
+		all, end = append(all, s), s.Hi
+	}
+	return all
 }
 
 // Decode reads one command, which aliases p, and checks it against the limits.

@@ -6,8 +6,8 @@
 // here, so that a rolling upgrade never meets a log it cannot read.
 //
 // An Entry is what Raft stores: a format byte, a kind, the leader's stamp, one
-// or more commands (or one chunk of a command too large for one entry), and a
-// CRC32C over all of it. A decoder accepts exactly what the encoder writes, or
+// or more commands (or one chunk of a command too large for one entry, or one
+// piece of a state that shall replace the whole), and a CRC32C over all of it. A decoder accepts exactly what the encoder writes, or
 // returns an error; it never panics. Decoded values alias the bytes they came
 // from.
 //

@@ -7,12 +7,20 @@ import (
 	"hash/crc32"
 )
 
-// Format is the newest entry format that this build reads and writes.
-const Format = 1
+// Format is the newest entry format that this build reads. An entry is written
+// in the oldest one that can say it: FormatState for a part of a state, else 1.
+const Format = 2
+
+// FormatState is the format that every member must read before a part of a state
+// may go into the log.
+const FormatState = 2
 
 const (
+	formatCommands = 1
+
 	kindCommands = 1
 	kindChunk    = 2
+	kindState    = 3
 
 	readPoint = 1
 	readSpan  = 2
@@ -117,7 +125,7 @@ func (c *Command) Size() int {
 // Command.Append, under the leader's stamp (unix milliseconds).
 func AppendEntry(dst []byte, stamp int64, commands ...[]byte) []byte {
 	at := len(dst)
-	dst = binary.AppendVarint(append(dst, Format, kindCommands), stamp)
+	dst = binary.AppendVarint(append(dst, formatCommands, kindCommands), stamp)
 	dst = binary.AppendUvarint(dst, uint64(len(commands)))
 	for _, c := range commands {
 		dst = appendBytes(dst, c)
@@ -129,12 +137,12 @@ func appendCRC(dst []byte, at int) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
 }
 
-// Chunk is one piece of an encoded command that is too large for one entry.
-// Set is drawn from the command's content, so that a piece that is sent again
-// is the same piece.
+// Chunk is one piece of what is too large for one entry: an encoded command, or
+// a whole state. Set is drawn from the content, so that a piece that is sent
+// again is the same piece.
 type Chunk struct {
 	Set   ID
-	Total uint64 // pieces in all, at least 2
+	Total uint64 // pieces in all, at least 2 of a command
 	Seq   uint64 // from 0
 	Data  []byte
 }
@@ -142,11 +150,39 @@ type Chunk struct {
 // AppendChunk appends an entry that holds one chunk.
 func AppendChunk(dst []byte, stamp int64, c Chunk) []byte {
 	at := len(dst)
-	dst = binary.AppendVarint(append(dst, Format, kindChunk), stamp)
+	dst = c.append(binary.AppendVarint(append(dst, formatCommands, kindChunk), stamp))
+	return appendCRC(dst, at)
+}
+
+func (c *Chunk) append(dst []byte) []byte {
 	dst = append(dst, c.Set[:]...)
 	dst = binary.AppendUvarint(dst, c.Total)
 	dst = binary.AppendUvarint(dst, c.Seq)
-	dst = appendBytes(dst, c.Data)
+	return appendBytes(dst, c.Data)
+}
+
+// Span is the keys from Lo on that are below Hi.
+type Span struct{ Lo, Hi []byte }
+
+// StatePart is one piece of a state stream. With the last one the machine's
+// state becomes that of the stream, but for the records of the spans that the
+// last piece names: those stay as they are. See package fsm.
+type StatePart struct {
+	Chunk
+	Keep []Span // ascending, apart from each other, none empty; at most MaxKeep
+}
+
+// Last reports whether it is the last one.
+func (p *StatePart) Last() bool { return p.Seq == p.Total-1 }
+
+// AppendState appends an entry that holds one piece of a state.
+func AppendState(dst []byte, stamp int64, p StatePart) []byte {
+	at := len(dst)
+	dst = p.Chunk.append(binary.AppendVarint(append(dst, FormatState, kindState), stamp))
+	dst = binary.AppendUvarint(dst, uint64(len(p.Keep)))
+	for _, s := range p.Keep {
+		dst = appendBytes(appendBytes(dst, s.Lo), s.Hi)
+	}
 	return appendCRC(dst, at)
 }
 

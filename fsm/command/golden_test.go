@@ -63,6 +63,9 @@ func goldenEntry(name string, encoded []byte) golden {
 		if c := e.Chunk; c != nil {
 			return out + fmt.Sprintf(" chunk set=%s total=%d seq=%d data=%q", c.Set, c.Total, c.Seq, c.Data), nil
 		}
+		if c := e.State; c != nil {
+			return out + fmt.Sprintf(" state set=%s total=%d seq=%d data=%q keep=%q", c.Set, c.Total, c.Seq, c.Data, c.Keep), nil
+		}
 		for _, p := range e.Commands {
 			c, err := Decode(p)
 			if err != nil {
@@ -94,6 +97,9 @@ func encodeAgain(p []byte) ([]byte, error) {
 	}
 	if e.Chunk != nil {
 		return AppendChunk(nil, e.Time, *e.Chunk), nil
+	}
+	if e.State != nil {
+		return AppendState(nil, e.Time, *e.State), nil
 	}
 	return AppendEntry(nil, e.Time, e.Commands...), nil
 }
@@ -154,6 +160,11 @@ func goldens() []golden {
 		goldenResult("result: rejected", Result{Outcome: Rejected, Msg: "no number"}),
 		goldenResult("result: forgotten", Result{Outcome: Forgotten}),
 		goldenResult("result: waiting", Result{Outcome: Waiting}),
+		goldenEntry("entry: a piece of a state", AppendState(nil, 1700000000000, StatePart{Chunk: Chunk{Set: ID{4}, Total: 300, Seq: 7, Data: []byte("state")}})),
+		goldenEntry("entry: the last piece of a state", AppendState(nil, 1700000000000, StatePart{
+			Chunk: Chunk{Set: ID{4}, Total: 1, Data: []byte("state")},
+			Keep:  []Span{{[]byte("f"), []byte("g")}, {[]byte("g"), []byte("gz")}},
+		})),
 	}
 }
 

@@ -44,15 +44,24 @@ type Config struct {
 	Collections *collection.Store
 	Vault       *vault.Store      // nil: everything under /cluster/keynest is not found
 	Sealed      *sealed.Inventory // nil: everything under /cluster/keyring is not found
+	Backups     Backups           // nil: /cluster/backup and /cluster/restore are not found
 	Root        *auth.RootKey     // nil: everything under /cluster is refused
+	Members     Members           // nil: the membership is not managed
+	Explain     Explainer         // nil: /cluster/why and /cluster/events are not found
+	Fleet       *Fleet            // nil: everything about join tokens, gossip and root keys is not found
 	Wait        time.Duration     // how long a request waits for a leader and a quorum; 0 = 10 s
 	Proxies     web.Proxies
-	Metrics     *web.Metrics // nil = none
-	Uploads     *web.Uploads // bounds large bodies; nil = nothing does
-	Log         *slog.Logger // nil = slog.Default()
+	Metrics     *web.Metrics   // nil = none
+	Uploads     *web.Uploads   // bounds large bodies; nil = nothing does
+	Access      web.Access     // which requests are logged
+	LogLevel    *slog.LevelVar // of this node's log; nil: it cannot be changed
+	Log         *slog.Logger   // nil = slog.Default()
 }
 
-type api struct{ Config }
+type api struct {
+	Config
+	refusals throttle // of nodes that want to join
+}
 
 // New returns the API's handler, for the paths /livez, /readyz and /cluster. It
 // is safe for concurrent use.
@@ -60,8 +69,11 @@ func New(c Config) http.Handler {
 	if c.Wait <= 0 {
 		c.Wait = defaultWait
 	}
-	a := &api{c}
-	plumbing := &web.API{Name: "admin", Answer: Answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	a := &api{Config: c}
+	plumbing := &web.API{Name: "admin", Answer: Answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads, Access: c.Access}
 	routes := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	routes.Path("/livez").Handler(plumbing.Handler(reading(a.live)))
 	routes.Path("/readyz").Handler(plumbing.Handler(reading(a.ready)))
@@ -71,10 +83,20 @@ func New(c Config) http.Handler {
 		routes.Path(restBase + path).Handler(plumbing.Handler(a.operator(a.serve(v))))
 	}
 	a.mountKeyNest(routes, plumbing)
+	a.mountFleet(routes, plumbing)
+	a.mountBackups(routes, plumbing)
+	if a.Members != nil {
+		for path, v := range memberPaths() {
+			routes.Path(path).Handler(plumbing.Handler(a.operator(a.serve(v))))
+		}
+	}
 	for path, v := range keyringPaths() {
 		routes.Path(keyringBase + path).Handler(plumbing.Handler(a.operator(a.serve(v))))
 	}
+	a.mountWhy(func(path string, h web.Handler) { routes.Path(path).Handler(plumbing.Handler(h)) })
+	a.mountDebug(routes, plumbing)
 	routes.NotFoundHandler = plumbing.Handler(NotFound)
+	plumbing.Words = templateWords(routes)
 	return routes
 }
 
@@ -181,8 +203,8 @@ func reading(h web.Handler) web.Handler {
 func (a *api) operator(h web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		switch cred := web.Credential(r, nil); {
-		case a.Root == nil:
-			return errs.E(errs.Forbidden, "this node has no root key: start it with --root-key-file")
+		case a.Root.None():
+			return errs.E(errs.Forbidden, "this node has no root key: start it with --root-key-file, or make one through another node: covey keyring root new")
 		case cred.None():
 			return errs.E(errs.Unauthenticated, "send the cluster's root key as Authorization: Bearer KEY")
 		case !a.Root.Match(cred):

@@ -30,6 +30,7 @@ type Config struct {
 	PieceTime  time.Duration    // how long a client may take to receive 1 MiB of a long export; 0 = 30 s
 	Metrics    *web.Metrics     // nil = none
 	Uploads    *web.Uploads     // bounds large bodies; nil = nothing does
+	Access     web.Access       // which requests are logged
 	Log        *slog.Logger     // nil = slog.Default()
 	Now        func() time.Time // for rate limits and errors; nil = time.Now
 
@@ -59,7 +60,7 @@ func New(c Config) http.Handler {
 		c.large = semaphore.NewWeighted(largeReads)
 	}
 	a := &api{Config: c, routes: newRoutes(), limiters: newLimiters(c.RateLimits)}
-	plumbing := &web.API{Name: "keynest", Answer: a.answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads}
+	plumbing := &web.API{Name: "keynest", Answer: a.answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads, Access: c.Access, Words: pathWords()}
 	return plumbing.Handler(a.serve)
 }
 

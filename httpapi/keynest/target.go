@@ -1,9 +1,12 @@
 package keynest
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/coveydb/covey/httpapi/web"
 )
 
 // target is what a path names.
@@ -108,4 +111,9 @@ func parseTarget(escaped string) target {
 func parseID(text string) (uint64, bool) {
 	id, err := strconv.ParseUint(text, 10, 64)
 	return id, err == nil && id > 0 && text[0] != '0'
+}
+
+// pathWords are the parts of paths that may be logged.
+func pathWords() map[string]bool {
+	return web.Words(append(slices.Collect(maps.Keys(places)), "api", "health")...)
 }

@@ -35,6 +35,7 @@ type Config struct {
 	PieceTime  time.Duration    // how long a client may take to receive 1 MiB of a long list; 0 = 30 s
 	Metrics    *web.Metrics     // nil = none
 	Uploads    *web.Uploads     // bounds large bodies; nil = nothing does
+	Access     web.Access       // which requests are logged
 	Log        *slog.Logger     // nil = slog.Default(); the log endpoints print here too
 	Now        func() time.Time // for rate limits and log records; nil = time.Now
 }
@@ -68,7 +69,7 @@ func New(c Config) http.Handler {
 	for _, name := range c.Restricted {
 		a.restricted[name] = true
 	}
-	plumbing := &web.API{Name: "kot", Answer: answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads}
+	plumbing := &web.API{Name: "kot", Answer: answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads, Access: c.Access, Words: pathWords()}
 	return plumbing.Handler(a.serve)
 }
 

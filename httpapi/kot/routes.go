@@ -76,3 +76,13 @@ func newRoutes(limits web.Limits) map[string]*route {
 	}
 	return routes
 }
+
+// pathWords are the parts of paths that may be logged: names of databases and
+// keys are in none.
+func pathWords() map[string]bool {
+	var paths []string
+	for _, e := range endpoints {
+		paths = append(paths, e.path)
+	}
+	return web.Words(paths...)
+}

@@ -39,6 +39,7 @@ type Config struct {
 	Metrics    *web.Metrics     // nil = none
 	Uploads    *web.Uploads     // bounds large bodies; nil = nothing does
 	Streams    *web.Streams     // bounds open watches; nil = nothing does
+	Access     web.Access       // which requests are logged
 	Log        *slog.Logger     // nil = slog.Default()
 	Now        func() time.Time // for rate limits; nil = time.Now
 }
@@ -75,7 +76,7 @@ func New(c Config) http.Handler {
 		Config: c, limiter: web.NewLimiter(c.RateLimits, web.DefaultClients),
 		ended: ended, long: make(chan struct{}, longValues),
 	}
-	plumbing := &web.API{Name: "kvdb", Answer: answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads}
+	plumbing := &web.API{Name: "kvdb", Answer: answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads, Access: c.Access}
 	return plumbing.Handler(a.serve)
 }
 

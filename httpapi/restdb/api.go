@@ -40,6 +40,7 @@ type Config struct {
 	Metrics    *web.Metrics     // nil = none
 	Uploads    *web.Uploads     // bounds large bodies; nil = nothing does
 	Streams    *web.Streams     // bounds open streams of events; nil = nothing does
+	Access     web.Access       // which requests are logged
 	Log        *slog.Logger     // nil = slog.Default()
 	Now        func() time.Time // for ids, times and rate limits; nil = time.Now
 
@@ -84,7 +85,7 @@ func New(c Config) http.Handler {
 		c.pace = defaultPace
 	}
 	a := &api{Config: c, limiter: web.NewLimiter(c.RateLimits, web.DefaultClients), media: newMediaRooms()}
-	plumbing := &web.API{Name: "restdb", Answer: answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads}
+	plumbing := &web.API{Name: "restdb", Answer: answer, Log: c.Log, Metrics: c.Metrics, Proxies: c.Proxies, Uploads: c.Uploads, Access: c.Access, Words: pathWords()}
 	return plumbing.Handler(a.serve)
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/layer/collection"
 )
 
@@ -146,4 +147,10 @@ func parseRest(escaped string) (t target) {
 		t.child = parts[3]
 	}
 	return t
+}
+
+// pathWords are the parts of paths that may be logged: names of collections,
+// ids and the tokens of mails' receivers are not among them.
+func pathWords() map[string]bool {
+	return web.Words("rest/_meta/_swagger.json/_jsapi.js/_jsapi.doc/*", "auth/jwt/token/userinfo", "media/meta", "mail/unsubscribe", "realtime")
 }

@@ -22,7 +22,7 @@ import (
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
 // API is one protocol's use of the plumbing. Make it with a literal, then call
-// Handler; it must not change afterwards. Safe for concurrent use.
+// Handler; it must not change once a request is served. Safe for concurrent use.
 type API struct {
 	Name    string                                                  // the "api" label of metrics and logs
 	Answer  func(w http.ResponseWriter, r *http.Request, f Failure) // writes an error as the API's contract says
@@ -30,6 +30,8 @@ type API struct {
 	Metrics *Metrics                                                // nil: nothing is counted
 	Proxies Proxies                                                 // whose word on client addresses counts
 	Uploads *Uploads                                                // bounds large bodies; nil: nothing does
+	Access  Access                                                  // which requests are logged
+	Words   map[string]bool                                         // segments of paths that are the API's own, not data
 	ids     ids
 }
 
@@ -44,6 +46,10 @@ func (a *API) Handler(h Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		rec := &response{ResponseWriter: w, id: a.ids.next()}
+		if a.Access.Slow > 0 && r.ContentLength != 0 && r.Body != nil {
+			rec.body.ReadCloser = r.Body
+			r.Body = &rec.body
+		}
 		w.Header()["Covey-Request-Id"] = []string{rec.id}
 		series.begin()
 		r, upload := a.Uploads.track(r)
@@ -51,7 +57,8 @@ func (a *API) Handler(h Handler) http.Handler {
 		broken := a.serve(h, rec, r)
 		took := time.Since(began)
 		series.end(r.Method, rec, took)
-		a.access(rec, r, took)
+		rec.waited = upload.waited()
+		a.log(rec, r, took)
 		if broken {
 			panic(http.ErrAbortHandler)
 		}
@@ -69,7 +76,7 @@ func (a *API) serve(h Handler, w *response, r *http.Request) (broken bool) {
 		return false
 	}
 	f := FailureOf(err, w.id)
-	w.reason = f.Reason
+	w.failed = f.Kind.String()
 	if f.Kind == errs.Internal && !errors.Is(err, http.ErrAbortHandler) {
 		a.Log.LogAttrs(r.Context(), slog.LevelError, "request broke", slog.String("api", a.Name),
 			slog.String("request", w.id), slog.String("method", r.Method), slog.String("error", logText(err)))
@@ -119,30 +126,16 @@ func logText(err error) string {
 	return text
 }
 
-func (a *API) access(w *response, r *http.Request, took time.Duration) {
-	ctx := r.Context()
-	if !a.Log.Enabled(ctx, slog.LevelDebug) {
-		return
-	}
-	attrs := []slog.Attr{
-		slog.String("api", a.Name), slog.String("request", w.id), slog.String("method", r.Method),
-		slog.String("path", r.URL.EscapedPath()), slog.Int("status", w.status), slog.Int64("bytes", w.bytes),
-		slog.Duration("took", took), slog.String("client", a.Proxies.Client(r).String()),
-	}
-	if w.reason != "" {
-		attrs = append(attrs, slog.String("reason", w.reason))
-	}
-	a.Log.LogAttrs(ctx, slog.LevelDebug, "request", attrs...)
-}
-
 // response remembers what was answered.
 type response struct {
 	http.ResponseWriter
 	id     string
-	reason string
+	failed string // the kind of what went wrong: its text may hold names that are data
 	status int
 	bytes  int64
 	stream bool // it lasts as long as its client likes
+	waited time.Duration
+	body   timedBody
 }
 
 func (w *response) WriteHeader(status int) {

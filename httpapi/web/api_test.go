@@ -113,7 +113,7 @@ func TestHandlerAnswersLogsAndCounts(t *testing.T) {
 		t.Errorf("a panic answered %d %q under id %q", w.Code, w.Body, id)
 	}
 	text := log.String()
-	if !strings.Contains(text, "boom") || !strings.Contains(text, "request="+id) || !strings.Contains(text, "path=/refuse") {
+	if !strings.Contains(text, "boom") || !strings.Contains(text, "request="+id) || !strings.Contains(text, "failed=forbidden") {
 		t.Errorf("the log lacks the panic, its id or the access line:\n%s", text)
 	}
 	if strings.Contains(text, "hunter2") {

@@ -6,6 +6,6 @@
 //
 // It guarantees that a request is answered once, that an internal failure shows
 // the client an id and nothing else, and that neither logs nor metrics hold a
-// query string, a header or a body. It never decides who may do what, never
+// query string, a header, a body, or what is data in a path. It never decides who may do what, never
 // knows the shape of an API's answers, and never touches the data.
 package web

@@ -32,8 +32,10 @@ func NewUploads() *Uploads { return &Uploads{room: semaphore.NewWeighted(largeBo
 // upload is the part of one request in an Uploads. It belongs to the goroutine
 // that serves the request.
 type upload struct {
-	of   *Uploads
-	held int64
+	of    *Uploads
+	held  int64
+	began time.Time // to wait for room; zero if it did not
+	got   time.Time // its room
 }
 
 type uploadKey struct{}
@@ -55,6 +57,14 @@ func (t *upload) release() {
 	}
 }
 
+// waited is how long the request has waited for room. A nil upload has not.
+func (t *upload) waited() time.Duration {
+	if t == nil || t.began.IsZero() {
+		return 0
+	}
+	return t.got.Sub(t.began)
+}
+
 // admit waits for room for a body of up to size bytes, once for a request.
 // errs.Unavailable when none came free in time.
 func admit(r *http.Request, size int64) error {
@@ -65,7 +75,10 @@ func admit(r *http.Request, size int64) error {
 	size = min(size, largeBodies)
 	ctx, cancel := context.WithTimeout(r.Context(), largeWait)
 	defer cancel()
-	if t.of.room.Acquire(ctx, size) != nil {
+	t.began = time.Now()
+	err := t.of.room.Acquire(ctx, size)
+	t.got = time.Now()
+	if err != nil {
 		return errs.E(errs.Unavailable, "other large requests take all the memory there is for them, try again")
 	}
 	t.held = size

@@ -34,6 +34,7 @@ var rooms = map[string]room{
 	"internal/errs":     {floor: ground},
 	"internal/freeport": {floor: ground},
 	"internal/picture":  {floor: ground},
+	"internal/pki":      {floor: ground},
 	"internal/seal":     {floor: ground},
 	"internal/tuple":    {floor: ground},
 	"fsm/command":       {floor: ground},
@@ -41,6 +42,11 @@ var rooms = map[string]room{
 	"store": {floor: floorStore},
 
 	"fsm": {floor: floorMachine, imports: []string{"store"}},
+
+	"backup": {floor: floorTransactions, imports: []string{"fsm"}},
+
+	"backup/depot":    {floor: floorStore},
+	"backup/schedule": {floor: floorLayers, imports: []string{"backup", "backup/depot"}},
 
 	"kv":               {floor: floorTransactions, imports: []string{"fsm"}},
 	"outgoing/smtp":    {floor: floorStore},
@@ -55,6 +61,7 @@ var rooms = map[string]room{
 
 	"layer/bucket":   {floor: floorLayers, imports: []string{"kv", "kv/feed", "kv/sealed"}},
 	"layer/database": {floor: floorLayers, imports: []string{"kv"}},
+	"layer/fleet":    {floor: floorLayers, imports: []string{"kv", "kv/sealed"}},
 	"layer/vault":    {floor: floorLayers, imports: []string{"kv", "kv/posting", "kv/outbox", "kv/sealed", "kv/memo", "layer/vault/dotenv", "outgoing/webhook"}},
 
 	"layer/vault/dotenv": {floor: floorLayers},
@@ -66,21 +73,29 @@ var rooms = map[string]room{
 	"layer/collection/media":    {floor: floorLayers, imports: []string{"kv", "layer/collection", "internal/picture"}},
 	"layer/collection/realtime": {floor: floorLayers, imports: []string{"kv", "kv/feed", "layer/collection"}},
 
-	"transport": {floor: floorPeers},
+	"transport": {floor: floorPeers, imports: []string{"internal/pki"}},
 	"cluster":   {floor: floorPeers},
+
+	"cluster/events": {floor: floorPeers},
+	"cluster/why":    {floor: floorPeers, imports: []string{"cluster/events"}},
 
 	// What node stands on. These know Raft as node does, and nothing of ours but
 	// each other.
 	"node/checkpoint":    {floor: floorPeers},
 	"node/logbridge":     {floor: floorPeers},
 	"node/raftlog":       {floor: floorPeers, imports: []string{"node/logbridge"}},
+	"node/room":          {floor: floorPeers},
 	"node/rafttransport": {floor: floorPeers},
 	"node/telemetry":     {floor: floorPeers},
 
 	"node": {floor: floorNode, imports: []string{
-		"cluster", "fsm", "kv", "store", "transport",
-		"node/checkpoint", "node/logbridge", "node/raftlog", "node/rafttransport", "node/telemetry",
+		"backup", "cluster", "cluster/events", "cluster/why", "fsm", "kv", "store", "transport",
+		"node/checkpoint", "node/folder", "node/logbridge", "node/raftlog", "node/rafttransport", "node/room", "node/telemetry",
 	}},
+
+	// The data folder, for a node and for what works on it while no node does.
+	"node/folder":   {floor: floorNode, imports: []string{"cluster", "fsm", "store", "node/checkpoint"}},
+	"node/recovery": {floor: floorNode, imports: []string{"cluster", "fsm", "store", "node/checkpoint", "node/folder", "node/raftlog"}},
 
 	"httpapi/web": {floor: floorWeb},
 
@@ -95,7 +110,7 @@ var rooms = map[string]room{
 		"layer/collection/mail", "layer/collection/media", "layer/collection/realtime",
 	}},
 
-	"httpapi/admin": {floor: floorProtocols, imports: []string{"cluster", "httpapi/web", "kv", "kv/sealed", "layer/bucket", "layer/collection", "layer/vault"}},
+	"httpapi/admin": {floor: floorProtocols, imports: []string{"backup", "cluster", "cluster/events", "cluster/why", "httpapi/web", "internal/pki", "layer/fleet", "kv", "kv/sealed", "layer/bucket", "layer/collection", "layer/vault"}},
 
 	"httpapi": {floor: floorDoors, imports: []string{
 		"httpapi/admin", "httpapi/keynest", "httpapi/kot", "httpapi/kvdb", "httpapi/restdb", "httpapi/web", "kv", "kv/feed", "kv/sealed",
@@ -107,17 +122,20 @@ var rooms = map[string]room{
 	"cmd/covey/bench":  {floor: roof, imports: []string{"client"}},
 	"cmd/covey/config": {floor: roof},
 	"cmd/covey/demo":   {floor: roof, imports: []string{"client"}},
+	"cmd/covey/doctor": {floor: roof, imports: []string{"client", "internal/pki", "node/folder", "node/room"}},
 	"cmd/covey/nest":   {floor: roof, imports: []string{"client", "cmd/covey/config"}},
 	"cmd/covey/output": {floor: roof},
 	"test/e2e":         {floor: roof},
 	"test/cluster":     {floor: roof, imports: []string{"internal/freeport"}},
+	"test/monitoring":  {floor: roof},
+	"test/packaging":   {floor: roof},
 	"test/sdk":         {floor: roof},
 	"cmd/covey/cli": {floor: roof, imports: []string{
-		"client", "cmd/covey/bench", "cmd/covey/config", "cmd/covey/demo", "cmd/covey/nest", "cmd/covey/output", "cmd/covey/server", "httpapi/keynest", "layer/vault",
+		"backup", "backup/depot", "backup/schedule", "client", "cmd/covey/bench", "cmd/covey/config", "cmd/covey/demo", "cmd/covey/doctor", "cmd/covey/nest", "cmd/covey/output", "cmd/covey/server", "httpapi/keynest", "internal/pki", "layer/vault", "node/recovery", "node/room",
 	}},
 	"cmd/covey/server": {floor: roof, imports: []string{
-		"cluster", "httpapi", "httpapi/keynest", "httpapi/kot", "httpapi/kvdb", "httpapi/web", "kv", "kv/feed", "kv/posting", "kv/outbox", "kv/sealed", "layer/bucket", "layer/collection",
-		"layer/collection/mail", "layer/collection/media", "layer/vault", "node", "node/raftlog", "outgoing/smtp", "outgoing/webhook",
+		"backup", "backup/depot", "backup/schedule", "cluster", "cluster/events", "httpapi", "httpapi/keynest", "httpapi/kot", "httpapi/kvdb", "httpapi/web", "internal/pki", "kv", "kv/feed", "kv/posting", "kv/outbox", "kv/sealed", "httpapi/admin", "layer/bucket", "layer/collection", "layer/fleet",
+		"layer/collection/mail", "layer/collection/media", "layer/vault", "node", "node/folder", "node/raftlog", "node/room", "outgoing/smtp", "outgoing/webhook",
 		"cmd/covey/config",
 	}},
 }
@@ -127,6 +145,9 @@ var rooms = map[string]room{
 var siblings = map[[2]string]bool{
 	{"kv/outbox", "kv/feed"}:                            true,
 	{"kv/posting", "kv/outbox"}:                         true,
+	{"node", "node/folder"}:                             true,
+	{"node/recovery", "node/folder"}:                    true,
+	{"cluster/why", "cluster/events"}:                   true,
 	{"node/raftlog", "node/logbridge"}:                  true,
 	{"layer/collection", "layer/collection/query"}:      true,
 	{"layer/vault", "layer/vault/dotenv"}:               true,
@@ -145,6 +166,7 @@ var everyone = []string{"internal/auth", "internal/errs", "internal/seal", "inte
 var closed = map[string][]string{
 	"internal/auth":     {"internal/errs"},
 	"internal/errs":     {},
+	"internal/pki":      {"internal/errs"},
 	"internal/seal":     {"internal/errs"},
 	"internal/tuple":    {"internal/errs"},
 	"internal/archtest": {},
@@ -169,7 +191,7 @@ var libraries = map[string][]string{
 	"github.com/hashicorp/go-metrics":                          {"node/telemetry"},
 	"github.com/armon/go-metrics":                              {"node/raftlog", "node/telemetry"},
 	"github.com/hashicorp/memberlist":                          {"cluster"},
-	"github.com/prometheus/client_golang":                      {"store", "cluster", "transport", "kv/outbox", "node", "httpapi", "cmd"},
+	"github.com/prometheus/client_golang":                      {"store", "cluster", "transport", "kv/outbox", "backup/schedule", "node", "httpapi", "cmd"},
 	"github.com/gorilla/mux":                                   {"httpapi"},
 	"github.com/hashicorp/go-immutable-radix/v2":               {"kv/feed"},
 	"github.com/tidwall/gjson":                                 {"layer/collection"},
@@ -183,8 +205,11 @@ var libraries = map[string][]string{
 	"github.com/gabriel-vasile/mimetype":                       {"layer/collection/media"},
 	"github.com/wneessen/go-mail":                              {"outgoing/smtp"},
 	"github.com/klauspost/compress":                            {"layer"},
+	"github.com/minio/minio-go/v7":                             {"backup/depot"},
+	"filippo.io/age":                                           {"backup", "cmd"},
 	"golang.org/x/crypto":                                      {"internal"},
 	"golang.org/x/sync":                                        {"kv/feed", "node", "httpapi"},
+	"github.com/coreos/go-systemd/v22":                         {"cmd"},
 	"golang.org/x/sys":                                         {"cmd"},
 	"golang.org/x/text":                                        {"client"},
 	"github.com/HdrHistogram/hdrhistogram-go":                  {"cmd"},

@@ -71,43 +71,6 @@ func (s Salt) Hash(key string) Hash {
 // Equal reports in constant time whether h is the hash whose bytes are stored.
 func (h Hash) Equal(stored []byte) bool { return subtle.ConstantTimeCompare(h[:], stored) == 1 }
 
-// A RootKey is the cluster's root key, kept as a salted hash. It is safe for
-// concurrent use. A nil *RootKey matches nothing.
-type RootKey struct {
-	salt Salt
-	hash Hash
-}
-
-// NewRootKey returns the root key whose text is given, and nil, which matches
-// nothing, for an empty text.
-func NewRootKey(text string) *RootKey {
-	if text == "" {
-		return nil
-	}
-	k := &RootKey{salt: NewSalt()}
-	k.hash = k.salt.Hash(text)
-	return k
-}
-
-// Match reports in constant time whether c is the root key. No credential
-// never matches.
-func (k *RootKey) Match(c Credential) bool {
-	if k == nil || c.None() {
-		return false
-	}
-	return k.salt.Hash(c.Value).Equal(k.hash[:])
-}
-
-// String returns a placeholder, so that a RootKey in a struct that is printed
-// does not show its hash.
-func (k *RootKey) String() string { return redacted }
-
-// Format prints what String returns, whatever the verb.
-func (k *RootKey) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
-
-// LogValue returns what String does, for log/slog.
-func (k *RootKey) LogValue() slog.Value { return slog.StringValue(redacted) }
-
 // GenerateKey draws a key with 256 random bits: 43 characters, safe in URLs,
 // headers, shells and file names.
 func GenerateKey() string {

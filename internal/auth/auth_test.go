@@ -15,7 +15,7 @@ import (
 func TestNothingPrintsASecret(t *testing.T) {
 	const secret = "s3cr3t-value"
 	cred, root := Credential{Value: secret}, NewRootKey(secret)
-	hash := fmt.Sprintf("%x", root.hash[:])
+	hash := fmt.Sprintf("%x", root.file.Hash[:])
 	holder := struct {
 		C Credential
 		P *Credential
@@ -33,7 +33,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	}
 	out.Write(p)
 	got := out.String()
-	for _, bad := range []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%d", []byte(secret)), hash, fmt.Sprint(root.hash[:])} {
+	for _, bad := range []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%d", []byte(secret)), hash, fmt.Sprint(root.file.Hash[:])} {
 		if strings.Contains(got, bad) {
 			t.Errorf("%q is printed in:\n%s", bad, got)
 		}
@@ -69,7 +69,7 @@ func TestRootKeyMatchesOnlyItself(t *testing.T) {
 			}
 		})
 	}
-	if a, b := NewRootKey("k"), NewRootKey("k"); a.hash == b.hash {
+	if a, b := NewRootKey("k"), NewRootKey("k"); a.file.Hash == b.file.Hash {
 		t.Error("two root keys of one text have the same hash: no salt")
 	}
 }

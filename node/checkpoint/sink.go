@@ -41,10 +41,10 @@ func (k *Sink) Checkpoint(take func(dir string) error) error {
 	k.snap.kind = kindCheckpoint
 	dir := filepath.Join(k.dir, dataDir)
 	if k.failed = take(dir); k.failed != nil {
-		return k.failed
+		return k.store.tell(k.failed)
 	}
 	if k.failed = syncDir(dir); k.failed != nil {
-		return k.failed
+		return k.store.tell(k.failed)
 	}
 	k.snap.meta.Size, k.failed = diskSize(dir)
 	return k.failed
@@ -70,7 +70,7 @@ func (k *Sink) Write(p []byte) (int, error) {
 	n, err := k.buf.Write(p)
 	k.snap.meta.Size += int64(n)
 	if err != nil {
-		k.failed = storeError("write snapshot "+k.ID(), err)
+		k.failed = k.store.tell(storeError("write snapshot "+k.ID(), err))
 	}
 	return n, k.failed
 }
@@ -88,7 +88,7 @@ func (k *Sink) Close() error {
 		err = k.store.publish(k.dir, k.snap)
 	}
 	if err != nil {
-		return errors.Join(err, k.discard())
+		return errors.Join(k.store.tell(err), k.discard())
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -24,7 +26,7 @@ const tmpSuffix = ".tmp"
 // Options describes a store of snapshots. Dir, Produce and Verify are required.
 type Options struct {
 	Dir    string       // made with mode 0700 if it is missing; on the file system of the local store, for the hard links
-	Retain int          // 2: how many snapshots are kept
+	Retain int          // 2: how many snapshots are kept; see Keep
 	Logger *slog.Logger // slog.Default()
 
 	// Produce writes the checkpoint in dir as a stream. The same checkpoint must
@@ -40,7 +42,8 @@ type Options struct {
 // Store is a raft.SnapshotStore. It is safe for concurrent use, and the only
 // user of its folder.
 type Store struct {
-	o Options
+	o      Options // Retain under mu
+	broken atomic.Pointer[func(error)]
 
 	mu    sync.Mutex
 	held  []*snapshot // newest first
@@ -203,6 +206,42 @@ func (s *Store) trimLocked() (doomed []*snapshot) {
 	}
 	s.held = s.held[:s.o.Retain:s.o.Retain]
 	return doomed
+}
+
+// Keep changes how many snapshots are kept, at least one, from now on. A
+// snapshot holds on to the space of what was deleted since, so one who is short
+// of space keeps fewer.
+func (s *Store) Keep(n int) {
+	s.mu.Lock()
+	s.o.Retain = max(n, 1)
+	doomed := s.trimLocked()
+	s.mu.Unlock()
+	s.remove(doomed)
+}
+
+// tell returns err, and tells of it if it says that the disk is broken.
+func (s *Store) tell(err error) error {
+	if told := s.broken.Load(); told != nil && broken(err) {
+		(*told)(err)
+	}
+	return err
+}
+
+// Watch has f told of each error that says that the disk cannot be trusted any
+// more: an fsync failed, or the disk answered with an error of its own. The node
+// should stop. f must not block.
+func (s *Store) Watch(f func(error)) { s.broken.Store(&f) }
+
+// broken reports whether err is a failed fsync, or an error of the disk itself.
+func broken(err error) bool {
+	var p *fs.PathError
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return false
+	case errors.As(err, &p) && p.Op == "sync":
+		return true
+	}
+	return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS)
 }
 
 // remove deletes folders that are on no list and have no reader. It renames

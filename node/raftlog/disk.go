@@ -30,6 +30,7 @@ type disk struct {
 	mu      sync.Mutex
 	ballast bool // the ballast file is there
 	full    bool
+	crammed bool
 }
 
 func openDisk(o Options) (*disk, error) {
@@ -43,7 +44,9 @@ func openDisk(o Options) (*disk, error) {
 	}
 	info, err := os.Stat(d.path())
 	d.ballast = err == nil && info.Size() == o.Ballast
-	d.mind()
+	if err := d.mind(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	return d, nil
 }
 
@@ -66,6 +69,12 @@ func (d *disk) isFull() bool {
 	return d.full
 }
 
+func (d *disk) isCrammed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.crammed
+}
+
 // giveUpBallast frees the ballast's space, and reports whether there was any.
 func (d *disk) giveUpBallast() bool {
 	d.mu.Lock()
@@ -77,13 +86,14 @@ func (d *disk) giveUpBallast() bool {
 		d.log.Error("ballast of the raft log is not given up", "err", err)
 		return false
 	}
-	d.ballast = false
+	d.ballast, d.crammed = false, true
 	d.setFull(true)
 	return true
 }
 
-// mind makes the ballast anew when there is space for it, and sets full.
-func (d *disk) mind() {
+// mind makes the ballast anew when there is space for it, and sets full. An
+// error says that the disk is broken: an fsync failed.
+func (d *disk) mind() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	reserve := max(d.o.Reserve, 0)
@@ -91,7 +101,9 @@ func (d *disk) mind() {
 	// The space that giving the ballast up has freed is no reason to take it
 	// back: beyond the ballast the reserve must be there.
 	if !d.ballast && (!known || free >= reserve+d.o.Ballast) {
-		if err := d.makeBallast(); err != nil {
+		if err := d.makeBallast(); unsynced(err) {
+			return err
+		} else if err != nil {
 			d.log.Warn("no ballast for the raft log", "dir", d.o.Dir, "err", err)
 		} else {
 			d.ballast = true
@@ -99,6 +111,8 @@ func (d *disk) mind() {
 		}
 	}
 	d.setFull(!d.ballast || known && free < reserve)
+	d.crammed = !d.ballast || reserve > 0 && known && free < int64(d.o.SegmentSize)+d.o.Ballast
+	return nil
 }
 
 func (d *disk) setFull(full bool) {

@@ -9,15 +9,18 @@
 //     that pile up end the node. A leader on a stuck disk would otherwise go on
 //     sending heartbeats and so keep the cluster without a working leader
 //     (hashicorp/raft issues 503, 614 and 666).
-//   - A write that fails ends the node, and the log takes no further write:
-//     after a failed append Raft's cached end of the log is wrong.
+//   - A write or an fsync that fails ends the node and is never repeated, and its
+//     store takes no further write: after a failed append Raft's cached end of the
+//     log is wrong. Only a new term is then still accepted, in memory, since Raft
+//     would panic; with no vote and no entry on disk it binds to nothing.
 //   - Term and candidate of a vote are one write: after a crash both are there
 //     or neither is (hashicorp/raft issue 661).
 //   - Values of the stable store carry a checksum.
 //   - A ballast file is given up when the disk is full, so that the next term
 //     can still be written: Raft panics when it cannot. Full tells the node to
-//     refuse writes before it comes to that.
+//     refuse writes before it comes to that, and Crammed a follower to take no
+//     more entries.
 //
-// It never retries what may have been written in part, never hides an error
-// from Raft, and never deletes a log.
+// It never retries what may have been written in part, never hides another
+// error from Raft, and never deletes a log.
 package raftlog

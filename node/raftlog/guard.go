@@ -3,6 +3,7 @@ package raftlog
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"sync"
@@ -127,11 +128,15 @@ func (g *guard) keep(ctx context.Context) {
 		case <-tick.C:
 		}
 		g.tryResume()
-		g.disk.mind()
+		if err := g.disk.mind(); err != nil {
+			g.fatal(err)
+		}
 	}
 }
 
-// tryResume ends a stall if no write is late and an fsync comes back in time.
+// tryResume ends a stall if no write is late and an fsync comes back in time. An
+// fsync that fails is not repeated: what it should have written may be gone from
+// memory, and the next one would succeed without it.
 func (g *guard) tryResume() {
 	g.mu.Lock()
 	try := g.stalled && g.late == 0
@@ -142,8 +147,12 @@ func (g *guard) tryResume() {
 	begin := time.Now()
 	err := g.disk.probe()
 	took := time.Since(begin)
-	if err != nil || took >= g.o.Deadline {
-		g.log.Warn("disk is still not fit to lead on", "dir", g.o.Dir, "fsync_took", took, "err", err)
+	if err != nil {
+		g.fatal(storeError("probe the disk", err))
+		return
+	}
+	if took >= g.o.Deadline {
+		g.log.Warn("disk is still not fit to lead on", "dir", g.o.Dir, "fsync_took", took)
 		return
 	}
 	g.mu.Lock()
@@ -182,6 +191,21 @@ func storeError(what string, err error) error {
 		return errs.E(errs.NoSpace, "raft log: %s: the disk is full: %w", what, err)
 	}
 	return errs.E(errs.Internal, "raft log: %s: %w", what, err)
+}
+
+// unsynced reports whether err is of an fsync, and not for want of room.
+func unsynced(err error) bool {
+	var p *fs.PathError
+	return errors.As(err, &p) && p.Op == "sync" && !noSpace(err)
+}
+
+// notWritten reports whether err is want of room that a write found, so that
+// nothing but that write has failed and it may run again in full. bbolt returns
+// an fsync's error as it is, a write's with the name of the file, and that of a
+// file that cannot grow as a text.
+func notWritten(err error) bool {
+	var p *fs.PathError
+	return noSpace(err) && (errors.As(err, &p) && p.Op != "sync" || strings.HasPrefix(err.Error(), "file resize error"))
 }
 
 // noSpace reports whether err says that the disk, or a quota on it, is full.

@@ -114,7 +114,7 @@ func writers(g *guard, f *faultyLog, k Kind) map[string]func() error {
 	return map[string]func() error{
 		"append":   func() error { return l.StoreLogs([]*raft.Log{{Index: 1}}) },
 		"truncate": func() error { return l.DeleteRange(1, 1) },
-		"stable":   func() error { return s.SetUint64([]byte("CurrentTerm"), 7) },
+		"stable":   func() error { return s.Set([]byte("k"), []byte("v")) },
 	}
 }
 
@@ -177,22 +177,6 @@ func TestAStallIsReportedOnceAndEndsWithAProbe(t *testing.T) {
 	}
 }
 
-func TestAStallLastsWhileTheProbeFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g, _ := testGuard(t, nil)
-		f := newFaultyLog()
-		f.wait = 11 * time.Second
-		g.disk.file.Close()
-		if err := writers(g, f, WAL)["append"](); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Minute)
-		if !g.isStalled() {
-			t.Error("the stall is over without a probe")
-		}
-	})
-}
-
 func TestStallsThatPileUpAreFatal(t *testing.T) {
 	tests := map[string]struct {
 		waits []time.Duration // of writes one after the other
@@ -239,9 +223,11 @@ func TestAFailedWriteEndsTheNode(t *testing.T) {
 					t.Errorf("got %v", err)
 				}
 				c.want(t, 0, 1)
-				err := write()
-				if broken := name != "stable"; broken != (err != nil) {
-					t.Errorf("the write after it: %v", err)
+				if err := write(); !errors.Is(err, syscall.EIO) {
+					t.Errorf("the write after it: %v, want the first one's error", err)
+				}
+				if len(f.fails) != 0 {
+					t.Error("the write did not get to the store")
 				}
 				c.want(t, 0, 1)
 				if !g.disk.ballast {
@@ -255,6 +241,7 @@ func TestAFailedWriteEndsTheNode(t *testing.T) {
 func TestAFullDisk(t *testing.T) {
 	// bbolt keeps only the text of this one.
 	flattened := fmt.Errorf("file resize error: %s", error(syscall.ENOSPC))
+	found := func(err error) error { return &fs.PathError{Op: "write", Path: "stable.db", Err: err} }
 	tests := map[string]struct {
 		write   string
 		kind    Kind
@@ -262,11 +249,14 @@ func TestAFullDisk(t *testing.T) {
 		ok      bool
 		ballast bool
 	}{
-		"stable store goes on from the ballast":             {"stable", WAL, []error{syscall.ENOSPC}, true, false},
+		"stable store goes on from the ballast":             {"stable", WAL, []error{found(syscall.ENOSPC)}, true, false},
 		"stable store knows the error by its text":          {"stable", WAL, []error{flattened}, true, false},
-		"stable store knows a quota":                        {"stable", WAL, []error{syscall.EDQUOT}, true, false},
-		"stable store fails when the ballast is not enough": {"stable", WAL, []error{syscall.ENOSPC, syscall.ENOSPC}, false, false},
-		"a bolt log goes on from the ballast":               {"append", Bolt, []error{syscall.ENOSPC}, true, false},
+		"stable store knows a quota":                        {"stable", WAL, []error{found(syscall.EDQUOT)}, true, false},
+		"stable store fails when the ballast is not enough": {"stable", WAL, []error{found(syscall.ENOSPC), found(syscall.ENOSPC)}, false, false},
+		"stable store does not repeat an fsync":             {"stable", WAL, []error{syscall.ENOSPC}, false, true},
+		"stable store does not repeat one that is named":    {"stable", WAL, []error{&fs.PathError{Op: "sync", Err: syscall.ENOSPC}}, false, true},
+		"a bolt log does not repeat an fsync":               {"append", Bolt, []error{syscall.ENOSPC}, false, true},
+		"a bolt log goes on from the ballast":               {"append", Bolt, []error{found(syscall.ENOSPC)}, true, false},
 		"a write-ahead log is not written to again":         {"append", WAL, []error{syscall.ENOSPC}, false, true},
 	}
 	for name, tt := range tests {
@@ -375,4 +365,44 @@ func TestCloseDoesNotWaitWithAStuckWrite(t *testing.T) {
 			t.Errorf("a write that ends in time: %v", err)
 		}
 	})
+}
+
+// An fsync that failed is not tried again until it succeeds: what it should have
+// written may be gone by then.
+func TestAProbeThatFailsEndsTheNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := testGuard(t, nil)
+		f := newFaultyLog()
+		f.wait = 15 * time.Second
+		if err := g.disk.file.Close(); err != nil { // no later write or fsync of it can succeed
+			t.Fatal(err)
+		}
+		if err := writers(g, f, WAL)["append"](); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		c.want(t, 1, 1)
+		if !g.isStalled() {
+			t.Error("the stall is over")
+		}
+	})
+}
+
+func TestALogIsCrammedWhenItsNextSegmentMayNotFit(t *testing.T) {
+	g, _ := testGuard(t, func(o *Options) { o.ProbeEvery, o.SegmentSize = time.Hour, 64<<20 })
+	for _, step := range []struct {
+		free          int64
+		full, crammed bool
+	}{{1 << 40, false, false}, {100 << 20, true, false}, {10 << 20, true, true}, {1 << 40, false, false}} {
+		g.disk.free = func(string) (int64, bool) { return step.free, true }
+		if err := g.disk.mind(); err != nil {
+			t.Fatal(err)
+		}
+		if g.disk.isFull() != step.full || g.disk.isCrammed() != step.crammed {
+			t.Errorf("%d MiB free: full %v, crammed %v", step.free>>20, g.disk.isFull(), g.disk.isCrammed())
+		}
+	}
+	if !g.disk.giveUpBallast() || !g.disk.isCrammed() {
+		t.Error("not crammed without the ballast")
+	}
 }

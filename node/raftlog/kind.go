@@ -35,29 +35,39 @@ func ParseKind(text string) (Kind, error) {
 	return "", errs.E(errs.Invalid, "raft log %q: want %q or %q", text, WAL, Bolt)
 }
 
-// claimKind checks that dir keeps its log as want, and notes it in a new dir.
-func claimKind(dir string, want Kind) error {
-	text, err := os.ReadFile(filepath.Join(dir, kindFile))
+// KindOf tells how dir keeps its log. The error is errs.NotFound if dir does not
+// say, errs.Invalid if what it says is of no release that is known here.
+func KindOf(dir string) (Kind, error) {
+	path := filepath.Join(dir, kindFile)
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return noteKind(dir, want)
+		return "", errs.E(errs.NotFound, "%s has no %s file: is it the raft folder of a node?", dir, kindFile)
 	}
 	if err != nil {
-		return errs.E(errs.Internal, "read the kind of the raft log: %w", err)
+		return "", errs.E(errs.Internal, "read the kind of the raft log: %w", err)
 	}
 	name, ok := strings.CutPrefix(strings.TrimSuffix(string(text), "\n"), kindHeader)
 	if !ok {
-		return errs.E(errs.Invalid, "%s: not a raft log of this release: run the release that wrote it, or start with an empty folder",
-			filepath.Join(dir, kindFile))
+		return "", errs.E(errs.Invalid, "%s: not a raft log of this release: run the release that wrote it, or start with an empty folder", path)
 	}
 	have, err := ParseKind(name)
 	if err != nil {
-		return errs.E(errs.Invalid, "%s: %w", filepath.Join(dir, kindFile), err)
+		return "", errs.E(errs.Invalid, "%s: %w", path, err)
 	}
-	if have != want {
-		return errs.E(errs.Invalid, "%s keeps its raft log as %s, not as %s: start with --raft-log %s, or with an empty data folder to fetch everything from the other members",
+	return have, nil
+}
+
+// claimKind checks that dir keeps its log as want, and notes it in a new dir.
+func claimKind(dir string, want Kind) error {
+	have, err := KindOf(dir)
+	if errs.Is(err, errs.NotFound) {
+		return noteKind(dir, want)
+	}
+	if err == nil && have != want {
+		err = errs.E(errs.Invalid, "%s keeps its raft log as %s, not as %s: start with --raft-log %s, or with an empty data folder to fetch everything from the other members",
 			dir, have, want, have)
 	}
-	return nil
+	return err
 }
 
 // noteKind writes the kind of a folder that has none, before anything else is

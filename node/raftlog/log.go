@@ -53,7 +53,7 @@ func (l *guardedLog) write(what string, fn func() error) error {
 		return *err
 	}
 	err := l.guard.run(what, fn)
-	if noSpace(err) && l.retry && l.guard.disk.giveUpBallast() {
+	if notWritten(err) && l.retry && l.guard.disk.giveUpBallast() {
 		err = l.guard.run(what, fn)
 	}
 	if err == nil {

@@ -210,6 +210,10 @@ func (s *Stores) Stalled() bool { return s.guard.isStalled() }
 // writes. It ends by itself when there is space again.
 func (s *Stores) Full() bool { return s.guard.disk.isFull() }
 
+// Crammed reports whether the log may not find room for its next segment. A
+// follower then takes no more entries and lags, rather than stop.
+func (s *Stores) Crammed() bool { return s.guard.disk.isCrammed() }
+
 // Close closes the stores; Raft must have shut down before. When a write is
 // still stuck after the deadline Close returns errs.Unavailable and leaves the
 // files open, rather than wait with it.

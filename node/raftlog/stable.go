@@ -4,12 +4,16 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
 	"github.com/coveydb/covey/internal/errs"
 )
+
+// keyTerm is the key under which Raft keeps its current term.
+const keyTerm = "CurrentTerm"
 
 // The keys under which Raft keeps a vote. It sets the term first, then the
 // candidate, in two calls.
@@ -33,6 +37,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type stable struct {
 	inner raft.StableStore
 	guard *guard
+
+	broken atomic.Pointer[error] // set by the first write that failed
 
 	mu   sync.Mutex
 	term *uint64 // of a vote whose candidate has not come
@@ -62,7 +68,14 @@ func (s *stable) SetUint64(key []byte, val uint64) error {
 		s.term = &val
 		return nil
 	}
-	return s.put(string(key), binary.BigEndian.AppendUint64(nil, val))
+	err := s.put(string(key), binary.BigEndian.AppendUint64(nil, val))
+	if string(key) == keyTerm && s.broken.Load() != nil {
+		// Raft panics when it cannot keep its term, and the node is told to stop
+		// already. Until it has, nothing can be promised in a term that is kept in
+		// memory only: no vote and no entry gets to the disk any more.
+		return nil
+	}
+	return err
 }
 
 // castVote writes the term held back and the candidate.
@@ -111,16 +124,20 @@ func (s *stable) GetUint64(key []byte) (uint64, error) {
 // put writes a value behind its checksum.
 func (s *stable) put(key string, val []byte) error {
 	sealed := append(binary.BigEndian.AppendUint32(nil, checksum(key, val)), val...)
+	if err := s.broken.Load(); err != nil {
+		return *err
+	}
 	what := "write " + key
 	write := func() error { return s.inner.Set([]byte(key), sealed) }
 	err := s.guard.run(what, write)
-	if noSpace(err) && s.guard.disk.giveUpBallast() {
+	if notWritten(err) && s.guard.disk.giveUpBallast() {
 		err = s.guard.run(what, write)
 	}
 	if err == nil {
 		return nil
 	}
 	err = storeError(what, err)
+	s.broken.Store(&err)
 	s.guard.fatal(err)
 	return err
 }

@@ -2,8 +2,10 @@ package raftlog
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -192,4 +194,31 @@ func (n nonNil) Get(key []byte) ([]byte, error) {
 		return nil, raftboltdb.ErrKeyNotFound
 	}
 	return v, nil
+}
+
+// Raft panics when its term cannot be kept. A store that is broken takes it in
+// memory, until the node has stopped; but it takes no vote.
+func TestABrokenStableStoreTakesATermButNoVote(t *testing.T) {
+	g, c := testGuard(t, nil)
+	f := newFaultyLog()
+	s := newStable(f, g)
+	if err := s.SetUint64([]byte(keyTerm), 3); err != nil {
+		t.Fatal(err)
+	}
+	f.fails = []error{syscall.EIO}
+	for term := range uint64(2) {
+		if err := s.SetUint64([]byte(keyTerm), 4+term); err != nil {
+			t.Errorf("term %d: %v", 4+term, err)
+		}
+	}
+	c.want(t, 0, 1)
+	if err := s.SetUint64([]byte(keyVoteTerm), 5); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Set([]byte(keyVoteCandidate), []byte("n2")); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a vote: %v", err)
+	}
+	if got, err := s.GetUint64([]byte(keyTerm)); err != nil || got != 3 {
+		t.Errorf("the term on disk is %d, %v; want 3", got, err)
+	}
 }

@@ -1,6 +1,6 @@
 // Package rafttransport is what Raft sees of the network.
 //
-// Transport stands in front of a transport of hashicorp/raft and changes four
+// Transport stands in front of a transport of hashicorp/raft and changes five
 // things:
 //
 //   - Heartbeats take no short cut. Raft offers its transport a handler to call
@@ -18,6 +18,9 @@
 //     hold the others back from an election for as long as the disk is stuck
 //     (issues 503, 614, 666). Silenced, it is replaced within an election
 //     time-out, and steps down by itself when its lease runs out.
+//   - While Crammed holds, entries and snapshots that come in are refused. The
+//     leader tries again, ever more slowly: a member whose disk is full lags and
+//     catches up, where an append that fails would end it.
 //   - A member that learned of a commit in another way can tell its Raft at once
 //     (Committed), instead of waiting for the leader's next message.
 //

@@ -32,6 +32,9 @@ type relay struct {
 	to   chan raft.RPC
 	last func() uint64 // index of the last entry in the log
 
+	installing func(index uint64) // is told of snapshots that come
+	crammed    func() bool        // there is no room for entries
+
 	mu      sync.Mutex
 	pending *Notice
 	rung    chan struct{} // capacity 1
@@ -40,8 +43,8 @@ type relay struct {
 	done    chan struct{}
 }
 
-func startRelay(from <-chan raft.RPC, last func() uint64) *relay {
-	r := &relay{from: from, to: make(chan raft.RPC), last: last,
+func startRelay(from <-chan raft.RPC, o Options) *relay {
+	r := &relay{from: from, to: make(chan raft.RPC), last: o.Last, installing: o.Installing, crammed: o.Crammed,
 		rung: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	go r.run()
 	return r
@@ -71,6 +74,13 @@ func (r *relay) run() {
 	for {
 		select {
 		case rpc := <-r.from:
+			if brings(rpc) && r.crammed() {
+				rpc.Respond(nil, ErrCrammed)
+				continue
+			}
+			if q, ok := rpc.Command.(*raft.InstallSnapshotRequest); ok {
+				r.installing(q.LastLogIndex)
+			}
 			if !r.send(rpc) {
 				return
 			}
@@ -87,6 +97,18 @@ func (r *relay) run() {
 			return
 		}
 	}
+}
+
+// brings reports whether a request needs room in the log or beside it.
+// Heartbeats do not: who is crammed goes on following.
+func brings(rpc raft.RPC) bool {
+	switch q := rpc.Command.(type) {
+	case *raft.AppendEntriesRequest:
+		return len(q.Entries) > 0
+	case *raft.InstallSnapshotRequest:
+		return true
+	}
+	return false
 }
 
 // take removes the pending notice if its entry is, or will be, in the log when

@@ -20,7 +20,7 @@ func next(t *testing.T, r *relay) *raft.AppendEntriesRequest {
 
 func TestANoticeWaitsForItsEntry(t *testing.T) {
 	from := make(chan raft.RPC)
-	r := startRelay(from, func() uint64 { return 4 })
+	r := startRelay(from, Options{Last: func() uint64 { return 4 }}.complete())
 	defer r.close()
 	r.notice(Notice{LeaderID: "a", LeaderAddr: "h:1", Term: 2, Index: 7, EntryTerm: 2})
 	r.notice(Notice{LeaderID: "a", LeaderAddr: "h:1", Term: 2, Index: 6, EntryTerm: 2}) // older news
@@ -50,7 +50,7 @@ func TestANoticeWaitsForItsEntry(t *testing.T) {
 
 func TestARelayEndsWithNobodyListening(t *testing.T) {
 	from := make(chan raft.RPC, 1)
-	r := startRelay(from, func() uint64 { return 9 })
+	r := startRelay(from, Options{Last: func() uint64 { return 9 }}.complete())
 	from <- raft.RPC{Command: &raft.RequestVoteRequest{}}
 	r.notice(Notice{Index: 1})
 	r.close()

@@ -14,6 +14,10 @@ import (
 // ErrMute is what Raft gets for a request that is held back; see Options.Mute.
 var ErrMute = errs.E(errs.Unavailable, "raft transport: this member is mute: its disk is stalled")
 
+// ErrCrammed is what a leader gets for entries or a snapshot that a member has
+// no room for; see Options.Crammed.
+var ErrCrammed = errs.E(errs.NoSpace, "raft transport: this member has no room for more: its disk is full")
+
 // Inner is what Wrap needs of a transport: what raft.NewRaft asks for, and the
 // two optional interfaces it looks for with a type assertion. A transport
 // without them would lose pre-votes or leak connections in silence, so they are
@@ -37,13 +41,30 @@ type Transport struct {
 // last entry in this member's log; nil means that it is not known. Neither may
 // block.
 func Wrap(inner Inner, mute func() bool, last func() uint64) *Transport {
-	if mute == nil {
-		mute = func() bool { return false }
+	return wrap(inner, Options{Mute: mute, Last: last})
+}
+
+func wrap(inner Inner, o Options) *Transport {
+	o = o.complete()
+	return &Transport{inner: inner, mute: o.Mute, relay: startRelay(inner.Consumer(), o)}
+}
+
+// complete fills in what may be asked or told and nobody wants to be.
+func (o Options) complete() Options {
+	no := func() bool { return false }
+	if o.Mute == nil {
+		o.Mute = no
 	}
-	if last == nil {
-		last = func() uint64 { return 0 }
+	if o.Crammed == nil {
+		o.Crammed = no
 	}
-	return &Transport{inner: inner, mute: mute, relay: startRelay(inner.Consumer(), last)}
+	if o.Last == nil {
+		o.Last = func() uint64 { return 0 }
+	}
+	if o.Installing == nil {
+		o.Installing = func(uint64) {}
+	}
+	return o
 }
 
 // Committed tells this member's Raft what its leader told in another way; see
@@ -143,6 +164,15 @@ type Options struct {
 	Logger  hclog.Logger  // hclog's default
 	Last    func() uint64 // of the index of the last entry in the log; without it notices wait for an append
 	Mute    func() bool   // never; see the package's description
+
+	// Crammed says that there is no room for entries: they, and snapshots, are
+	// refused before Raft gets them, while heartbeats and votes go on. It must not
+	// block. Nil: there always is.
+	Crammed func() bool
+
+	// Installing is told of each snapshot that another member begins to send, by
+	// the index of its last entry. It must not block.
+	Installing func(index uint64)
 }
 
 // New starts a transport over o.Streams, which it closes with itself.
@@ -174,7 +204,7 @@ func New(o Options) (*Transport, error) {
 	if o.Address != nil {
 		config.ServerAddressProvider = provider(o.Address)
 	}
-	return Wrap(raft.NewNetworkTransportWithConfig(config), o.Mute, o.Last), nil
+	return wrap(raft.NewNetworkTransportWithConfig(config), o), nil
 }
 
 // checkAdvertised refuses what no other member could dial.

@@ -118,7 +118,7 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	args := []string{"serve", "--id", s.id, "--data-dir", s.dir, "--http-addr", s.http, "--peer-addr", s.peer,
-		"--gossip-addr", s.gossip, "--root-key-file", keyFile, "--log-level", "info", "--log-format", "text"}
+		"--gossip-addr", s.gossip, "--root-key-file", keyFile, "--log-level", "info", "--log-format", "text", "--drain-time", "0s"}
 	if s.join != "" {
 		args = append(args, "--join", s.join)
 	}

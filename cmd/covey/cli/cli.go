@@ -48,6 +48,7 @@ type app struct {
 	format string          // --output
 	file   string          // --config
 	given  map[string]bool // flags on the command line itself
+	s3     s3Files         // of a store that backups are in
 }
 
 // Variables that are read but are no flags.
@@ -150,8 +151,8 @@ wins over a variable, a variable over the file.`,
 		SuggestionsMinimumDistance: 2,
 	}
 	root.AddCommand(
-		a.newServe(), a.newDev(), a.newDemo(), a.newKOT(), a.newCluster(), a.newKeyring(),
-		a.newBucket(), a.newKey(), a.newDB(), a.newRestDB(), a.newCollection(), a.newKeyNest(), a.newAudit(), a.newBench(), a.newVersion(),
+		a.newServe(), a.newDev(), a.newDemo(), a.newKOT(), a.newCluster(), a.newWhy(), a.newBackup(), a.newRestore(), a.newKeyring(), a.newCert(),
+		a.newBucket(), a.newKey(), a.newDB(), a.newRestDB(), a.newCollection(), a.newKeyNest(), a.newAudit(), a.newBench(), a.newConfig(), a.newDoctor(), a.newHealth(), a.newVersion(),
 	)
 	return root
 }
@@ -206,7 +207,7 @@ func takes(least, most int) cobra.PositionalArgs {
 
 // configure fills the flags of cmd from the environment and the file.
 func (a *app) configure(cmd *cobra.Command, _ []string) error {
-	for _, name := range config.UnknownVariables(a.env.Environ, a.settings(), []string{envConfig, envRootKey, envKey, envKeyring, envKOTPassword, envEncryptionKey, envRestDBKey, envSMTPPassword}) {
+	for _, name := range config.UnknownVariables(a.env.Environ, a.settings(), plainVariables()) {
 		a.note("the variable %s is not known and has no effect", name)
 	}
 	return a.fill(cmd.Flags())

@@ -14,7 +14,9 @@ import (
 )
 
 func (a *app) newCluster() *cobra.Command {
-	return newGroup("cluster", "Look at the cluster", a.newClusterStatus())
+	return newGroup("cluster", "Look at the cluster and change who is in it", a.newClusterStatus(), a.newClusterMembers(),
+		a.newClusterPromote(), a.newClusterDemote(), a.newClusterRemove(), a.newClusterLeave(), a.newClusterTransfer(), a.newClusterStepDown(), a.newClusterAutopilot(),
+		a.newClusterToken(), a.newClusterCA(), a.newClusterRecover())
 }
 
 func (a *app) newClusterStatus() *cobra.Command {
@@ -75,6 +77,8 @@ func statusResult(s client.Status) output.Result {
 		switch {
 		case m.Leader:
 			state = "leader"
+		case m.Draining:
+			state = "draining"
 		case !m.Alive:
 			state = "down"
 		}

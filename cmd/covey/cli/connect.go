@@ -4,12 +4,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/coveydb/covey/client"
+	"github.com/coveydb/covey/internal/pki"
 )
 
 // connection holds the flags of every verb that talks to a cluster.
@@ -18,6 +18,8 @@ type connection struct {
 	rootKeyFile string
 	keyFile     string
 	caFile      string
+	clientCert  string
+	clientKey   string
 	consistency string
 	timeout     time.Duration
 }
@@ -36,6 +38,8 @@ func (c *connection) flags(fs *pflag.FlagSet, bucketKey bool) {
 func (c *connection) reach(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&c.endpoints, "endpoint", []string{client.DefaultEndpoint}, "`URLs` of nodes, comma-separated; the next is tried when one does not answer")
 	fs.StringVar(&c.caFile, "ca-file", "", "`file` with the certificates to trust for https (default the system's)")
+	fs.StringVar(&c.clientCert, "client-cert", "", "`file` with this client's certificate, for clusters that ask for one")
+	fs.StringVar(&c.clientKey, "client-key", "", "`file` with the key of --client-cert")
 	fs.StringVar(&c.consistency, "consistency", "linearizable", "of reads: linearizable or stale")
 	fs.DurationVar(&c.timeout, "timeout", 15*time.Second, "of one call with all its tries")
 }
@@ -72,19 +76,35 @@ func (c *connection) bucketKey(a *app) (string, error) {
 	return a.secret("root-key-file", c.rootKeyFile, envRootKey)
 }
 
+// tls returns nil where the client's own settings are meant.
 func (c *connection) tls() (*tls.Config, error) {
-	if c.caFile == "" {
+	if c.caFile == "" && c.clientCert == "" && c.clientKey == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(c.caFile)
-	if err != nil {
-		return nil, fmt.Errorf("--ca-file: %w", err)
+	conf := defaultTLS()
+	if c.caFile != "" {
+		certs, err := pki.ReadCertificates(c.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("--ca-file: %w", err)
+		}
+		conf.RootCAs = x509.NewCertPool()
+		for _, ca := range certs {
+			conf.RootCAs.AddCert(ca)
+		}
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--ca-file: %s holds no certificate", c.caFile)
+	if (c.clientCert == "") != (c.clientKey == "") {
+		return nil, usagef("--client-cert and --client-key belong together: give both or none")
 	}
-	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+	if c.clientCert != "" {
+		pair, err := tls.LoadX509KeyPair(c.clientCert, c.clientKey)
+		if err != nil {
+			return nil, fmt.Errorf("--client-cert and --client-key: %w", err)
+		}
+		// It is shown to every cluster that asks: one that does not trust its CA
+		// then says so, and not that there is none.
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	}
+	return conf, nil
 }
 
 // defaultTLS trusts the system's roots.

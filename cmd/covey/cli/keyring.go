@@ -36,7 +36,7 @@ anything is sealed with it:
   covey keyring master add FILE        on one machine; then bring FILE to all others
   covey keyring master promote FILE ID on each machine, or on one and bring FILE to the others
 and go on with rewrap. Verbs that ask the cluster need its root key.`
-	return newGroup("keyring", "Manage the keys that seal secrets", master)
+	return newGroup("keyring", "Manage the master keys, gossip keys and root keys", master, a.newKeyringGossip(), a.newKeyringRoot())
 }
 
 // keyringVerb holds the flags of a verb on a keyring's file that asks the cluster

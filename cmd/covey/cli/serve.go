@@ -17,6 +17,7 @@ import (
 	"github.com/coveydb/covey/cmd/covey/demo"
 	"github.com/coveydb/covey/cmd/covey/server"
 	"github.com/coveydb/covey/httpapi/keynest"
+	"github.com/coveydb/covey/node/room"
 )
 
 // serveFlags are the flags of serve.
@@ -26,6 +27,7 @@ type serveFlags struct {
 	kotPasswordFile string
 	restKeyFile     string
 	smtpPassword    string
+	s3              s3Files
 	logLevel        string
 	logFormat       string
 	stopWithStdin   bool
@@ -42,16 +44,21 @@ func (f *serveFlags) add(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.Join, "join", nil, "gossip `addresses` of some nodes, comma-separated")
 	fs.BoolVar(&f.NonVoter, "non-voter", false, "serve clients, but take no part in elections and quorums")
 	fs.StringVar(&f.RaftLog, "raft-log", "wal", "how the Raft log is kept: wal or bolt")
+	fs.StringVar(&f.DiskWatermark, "disk-watermark", room.DefaultWatermark, "free `space` on the disk of --data-dir below which writes that add data are refused: bytes (2GiB), a share, or both")
 	fs.DurationVar(&f.Heartbeat, "heartbeat", time.Second, "Raft's heartbeat and election time-out")
+	fs.DurationVar(&f.DrainTime, "drain-time", 5*time.Second, "how long a node that stops is not ready but serves, for load balancers to notice; 0 = not at all")
 	fs.StringVar(&f.rootKeyFile, "root-key-file", "", "`file` with the cluster's root key, for the operator's API; or the key itself in "+envRootKey)
 	fs.StringVar(&f.KeyringFile, "keyring-file", "", "`file` with the keys that seal secrets; or its content in "+envKeyring)
 	fs.StringVar(&f.GossipKeyFile, "gossip-key-file", "", "`file` with the key that encrypts gossip: 16, 24 or 32 bytes in base64 or hexadecimal")
+	fs.StringVar(&f.JoinTokenFile, "join-token-file", "", "`file` with a join token, which gives a new node its certificate, the CA and the gossip key (covey cluster token create)")
 	fs.StringVar(&f.PeerTLS.CA, "peer-ca", "", "`file` with the CA of the nodes' certificates")
 	fs.StringVar(&f.PeerTLS.Cert, "peer-cert", "", "`file` with this node's certificate for other nodes")
 	fs.StringVar(&f.PeerTLS.Key, "peer-key", "", "`file` with the key of --peer-cert")
 	fs.StringVar(&f.HTTPTLS.Cert, "tls-cert", "", "`file` with the certificate for clients: HTTPS instead of HTTP")
 	fs.StringVar(&f.HTTPTLS.Key, "tls-key", "", "`file` with the key of --tls-cert")
-	fs.BoolVar(&f.Insecure, "insecure", false, "talk to other machines without encryption between nodes")
+	fs.StringVar(&f.HTTPTLS.CA, "tls-client-ca", "", "`file` with the CAs of clients: only those with a certificate are served")
+	fs.BoolVar(&f.RequireTLS, "require-tls", false, "refuse to start if any port would be in clear text")
+	fs.BoolVar(&f.Insecure, "insecure", false, "listen beyond this machine in clear text, for clients and for other nodes")
 	fs.StringVar(&f.KVdbRateLimit, "kvdb-rate-limit", "off", "of the KVdb API, for each client address: off, document, or `limits` such as \"1000 per hour, 50 per second\"")
 	fs.IntVar(&f.KVdbMaxValue, "kvdb-max-value", 16384, "largest value of the KVdb API in `bytes`")
 	fs.StringVar(&f.KVdbCreate, "kvdb-create", "open", "who may create buckets: open (everybody) or root (the holder of the root key)")
@@ -64,9 +71,12 @@ func (f *serveFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.RestDB.AutoCreate, "restdb-auto-create", "on", "whether the first document makes a collection: on, or off")
 	addKeyNest(fs, &f.KeyNest)
 	addMail(fs, &f.Mail, &f.smtpPassword)
+	addBackups(fs, &f.Backups, &f.s3)
 	fs.BoolVar(&f.AllowPrivate, "webhook-allow-private", false, "calls to the outside (webhooks, a JWKS) may be plain HTTP and go to private addresses and any port")
 	fs.StringVar(&f.TrustedProxies, "trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For counts, comma-separated")
 	fs.StringVar(&f.PprofAddr, "pprof-addr", "", "`host:port` on loopback for Go's profiles (default none)")
+	fs.StringVar(&f.AccessLog, "access-log", "off", "whether every request has a line in the log: on, or off; never keys, queries or bodies")
+	fs.DurationVar(&f.SlowRequest, "slow-request", time.Second, "requests that take at least so long have a line in the log; 0 = none")
 	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&f.logFormat, "log-format", "auto", "text, json, or auto: text on a terminal, else json")
 	fs.BoolVar(&f.stopWithStdin, demo.StopWithStdin, false, "stop when standard input ends")
@@ -101,8 +111,8 @@ func (a *app) newServe() *cobra.Command {
 becomes a member by itself.
 
 SIGTERM and SIGINT stop gracefully, a second one at once. SIGHUP reads the log
-level, the HTTP certificate and the keyring again; the keyring is also read when
-its file changes.`,
+level, the certificates and the keyring again; certificates and the keyring are
+also read when their files change.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.ID == "" || f.DataDir == "" {
 				return usagef("--id and --data-dir are needed; to try things out: covey dev")
@@ -130,20 +140,10 @@ func (a *app) serve(ctx context.Context, f *serveFlags, ready func(*server.Serve
 	if err != nil {
 		return err
 	}
-	if f.RootKey, err = a.secret("root-key-file", f.rootKeyFile, envRootKey); err != nil {
+	if err := a.readSecrets(f); err != nil {
 		return err
 	}
-	f.Keyring = config.Lookup(a.env.Environ, envKeyring)
-	if f.KOT.Password, err = a.secret("kot-password-file", f.kotPasswordFile, envKOTPassword); err != nil {
-		return err
-	}
-	if f.RestDB.Key, err = a.secret("restdb-key-file", f.restKeyFile, envRestDBKey); err != nil {
-		return err
-	}
-	if f.Mail.Password, err = a.secret("smtp-password-file", f.smtpPassword, envSMTPPassword); err != nil {
-		return err
-	}
-	f.Release, f.Log = a.env.Version, log
+	f.Release, f.Log, f.LogLevel = a.env.Version, log, &level
 	s, err := server.Open(ctx, f.Config)
 	if err != nil {
 		return err
@@ -179,10 +179,10 @@ func (a *app) reload(s *server.Server, level *slog.LevelVar, log *slog.Logger) {
 		log.Error("settings were not read again", "err", err)
 	}
 	if err := s.Reload(); err != nil {
-		log.Error("the certificate or the keyring was not read again", "err", err)
+		log.Error("a certificate or the keyring was not read again", "err", err)
 		return
 	}
-	log.Info("read again: log level, certificate and keyring", "level", level.Level())
+	log.Info("read again: log level, certificates and keyring", "level", level.Level())
 }
 
 // onHangup calls f at each SIGHUP until the returned function is called.

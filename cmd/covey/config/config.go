@@ -81,12 +81,12 @@ func Apply(fs *pflag.FlagSet, known []string, src Sources) error {
 	if err != nil {
 		return err
 	}
-	if err := checkNames(src.File, file, known); err != nil {
-		return err
+	if unknown := file.unknown(known); len(unknown) > 0 {
+		return fmt.Errorf("configuration file %s: %s", src.File, unknownText(unknown[0], known))
 	}
 	env := readEnviron(fs, src.Environ)
 	k := koanf.New("\x00") // names are flat; no delimiter may split them
-	for _, layer := range []layer{file, env} {
+	for _, layer := range []layer{file.values, env} {
 		if err := k.Load(layer, nil); err != nil {
 			return err
 		}
@@ -150,27 +150,28 @@ func readEnviron(fs *pflag.FlagSet, environ []string) layer {
 	return l
 }
 
-func readFile(path string) (layer, error) {
+// readFile returns an empty document for no path.
+func readFile(path string) (doc document, err error) {
 	if path == "" {
-		return nil, nil
+		return doc, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("configuration file: %w", err)
+		return doc, fmt.Errorf("configuration file: %w", err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("configuration file: %w", err)
+		return doc, fmt.Errorf("configuration file: %w", err)
 	}
 	if len(text) > maxFile {
-		return nil, fmt.Errorf("configuration file %s is larger than %d bytes", path, maxFile)
+		return doc, fmt.Errorf("configuration file %s is larger than %d bytes", path, maxFile)
 	}
-	l, err := parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("configuration file %s: %w", path, err)
+	if doc.values, err = parse(text); err != nil {
+		return doc, fmt.Errorf("configuration file %s: %w", path, err)
 	}
-	return l, nil
+	doc.lines = lineNumbers(text)
+	return doc, nil
 }
 
 // parse reads a flat YAML mapping of names to values or lists of values.
@@ -214,30 +215,38 @@ func scalar(n *yaml.Node) (string, error) {
 		}
 		items = append(items, item.Value)
 	}
-	return strings.Join(items, ","), nil
+	return joined(items), nil
 }
 
-func checkNames(path string, l layer, known []string) error {
-	names := make([]string, len(known))
-	for i, k := range known {
-		names[i] = FileName(k)
-	}
+// unknown returns the names in the file that no setting has, in order.
+func (d document) unknown(known []string) []string {
+	names := fileNames(known)
 	var unknown []string
-	for name := range l {
+	for name := range d.values {
 		if !slices.Contains(names, name) {
 			unknown = append(unknown, name)
 		}
 	}
-	if len(unknown) == 0 {
-		return nil
-	}
 	slices.Sort(unknown)
-	name := unknown[0]
-	if near := Nearest(name, names); near != "" {
-		return fmt.Errorf("configuration file %s: unknown setting %q, did you mean %q?", path, name, near)
-	}
-	return fmt.Errorf("configuration file %s: unknown setting %q", path, name)
+	return unknown
 }
+
+func unknownText(name string, known []string) string {
+	if near := Nearest(name, fileNames(known)); near != "" {
+		return fmt.Sprintf("unknown setting %q, did you mean %q?", name, near)
+	}
+	return fmt.Sprintf("unknown setting %q", name)
+}
+
+func fileNames(known []string) []string {
+	names := make([]string, len(known))
+	for i, k := range known {
+		names[i] = FileName(k)
+	}
+	return names
+}
+
+func joined(items []string) string { return strings.Join(items, ",") }
 
 // invalid drops pflag's own text where it would show a value that may be a
 // secret, and keeps it elsewhere.

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"crypto/tls"
 	"log/slog"
-	"net"
 	"strings"
 	"time"
 
@@ -18,15 +16,9 @@ import (
 	"github.com/coveydb/covey/layer/collection"
 	"github.com/coveydb/covey/layer/vault"
 	"github.com/coveydb/covey/node/raftlog"
+	"github.com/coveydb/covey/node/room"
 	"github.com/coveydb/covey/outgoing/smtp"
 )
-
-// TLSFiles are the paths of PEM files.
-type TLSFiles struct {
-	CA   string // whom to trust; only between peers
-	Cert string
-	Key  string
-}
 
 // Config is what an operator decides about a node. The names of errors are
 // those of the flags of `covey serve`.
@@ -42,17 +34,23 @@ type Config struct {
 	Join            []string
 	NonVoter        bool
 
-	RaftLog   string // wal or bolt
+	RaftLog string // wal or bolt
+
+	DiskWatermark string // see room.Parse
+
 	Heartbeat time.Duration
 	StableFor time.Duration // before a new member votes; 0 = the node's default
+	DrainTime time.Duration // between not ready and closed ports, where other nodes serve; 0 = none
 
 	RootKey       string // "" = the operator API is refused
 	KeyringFile   string // "" = that in Keyring
 	Keyring       string // the content of such a file; "" = secrets are refused
-	GossipKeyFile string // "" = gossip is not encrypted
+	GossipKeyFile string // "" = gossip is not encrypted, unless a join token gave a key
+	JoinTokenFile string // "" = the node needs no token to join, or has joined
 	PeerTLS       TLSFiles
 	HTTPTLS       TLSFiles
-	Insecure      bool // a network without encryption between peers is meant
+	Insecure      bool // ports in clear text on a network are meant
+	RequireTLS    bool // no port may be in clear text, whatever its address
 
 	KVdbRateLimit  string // off, document, or limits
 	KVdbMaxValue   int    // bytes; 0 = the documented limit
@@ -61,11 +59,17 @@ type Config struct {
 	RestDB         RestDB
 	KeyNest        KeyNest
 	Mail           Mail
+	Backups        Backups
 	TrustedProxies string // networks, comma-separated
 	AllowPrivate   bool   // calls to the outside may be plain and go to private addresses
 
-	PprofAddr string // host:port on loopback; "" = no profiles are served
-	Log       *slog.Logger
+	joined *joined // nil = the node did not join by a token; Open sets it
+
+	PprofAddr   string         // host:port on loopback; "" = profiles are served with the other APIs only
+	AccessLog   string         // on or off: whether every request has a line in the log
+	SlowRequest time.Duration  // requests that take at least so long are logged; 0 = none
+	LogLevel    *slog.LevelVar // of Log; nil = the operator cannot change it
+	Log         *slog.Logger
 }
 
 // KOT is what an operator decides about the KOT API.
@@ -110,19 +114,23 @@ const (
 
 // parsed is what Config's texts and files mean.
 type parsed struct {
-	raftLog   raftlog.Kind
-	keyring   *seal.Keyring
-	gossipKey []byte
-	peerTLS   *tls.Config
-	httpTLS   *certificate // nil = plain HTTP
-	limits    web.Limits
-	kot       httpapi.KOT
-	restdb    collection.Config
-	restLimit web.Limits
-	vault     vault.Config
-	keynest   httpapi.KeyNest
-	relay     *smtp.Relay // nil = mails stay queued
-	proxies   web.Proxies
+	raftLog    raftlog.Kind
+	watermark  room.Watermark
+	keyring    *seal.Keyring
+	gossipKeys [][]byte
+	kept       keptKeys     // where gossipKeys are from, if the data folder held them
+	peerTLS    *certificate // nil = plain TCP
+	httpTLS    *certificate // nil = plain HTTP
+	limits     web.Limits
+	kot        httpapi.KOT
+	restdb     collection.Config
+	restLimit  web.Limits
+	vault      vault.Config
+	keynest    httpapi.KeyNest
+	relay      *smtp.Relay // nil = mails stay queued
+	backups    plan
+	proxies    web.Proxies
+	access     web.Access
 }
 
 // keyring returns nil when there is none.
@@ -154,6 +162,9 @@ func (c *Config) parse() (*parsed, error) {
 	default:
 		return nil, errs.E(errs.Invalid, "--raft-log %q: it is wal or bolt", c.RaftLog)
 	}
+	if p.watermark, err = room.Parse(c.DiskWatermark); err != nil {
+		return nil, errs.E(errs.Invalid, "--disk-watermark: %w", err)
+	}
 	if n := len(c.RootKey); n > 0 && n < minRootKey {
 		return nil, errs.E(errs.Invalid, "--root-key-file: the key has %d characters, at least %d are needed: head -c 32 /dev/urandom | base64 makes one", n, minRootKey)
 	}
@@ -161,6 +172,9 @@ func (c *Config) parse() (*parsed, error) {
 		return nil, err
 	}
 	if p.kot, err = c.KOT.parse(); err != nil {
+		return nil, err
+	}
+	if p.access, err = c.parseAccess(); err != nil {
 		return nil, err
 	}
 	if p.proxies, err = web.ParseProxies(c.TrustedProxies); err != nil {
@@ -180,13 +194,16 @@ func (c *Config) parse() (*parsed, error) {
 	if p.relay, err = c.Mail.parse(); err != nil {
 		return nil, err
 	}
-	if p.gossipKey, err = readGossipKey(c.GossipKeyFile); err != nil {
+	if p.backups, err = c.Backups.parse(); err != nil {
 		return nil, err
 	}
-	if p.peerTLS, err = c.PeerTLS.mutual(); err != nil {
+	if err := c.openGossipKeys(p); err != nil {
 		return nil, err
 	}
-	p.httpTLS, err = c.HTTPTLS.certificate()
+	if p.peerTLS, err = c.peerCertificate(); err != nil {
+		return nil, err
+	}
+	p.httpTLS, err = c.httpCertificate()
 	return p, err
 }
 
@@ -270,49 +287,4 @@ func (k KeyNest) parse() (conf vault.Config, api httpapi.KeyNest, err error) {
 		return conf, api, errs.E(errs.Invalid, "--keynest-auth-rate-limit: %w", err)
 	}
 	return conf, api, nil
-}
-
-// checkExposure refuses to listen for peers beyond this machine without
-// encryption, unless the operator says that it is meant: whoever reaches those
-// ports unencrypted can read all data and join the cluster.
-func (c *Config) checkExposure() error {
-	if c.PprofAddr != "" && !loopback(c.PprofAddr) {
-		return errs.E(errs.Invalid, "--pprof-addr %s: profiles tell much and cost much, so they are served on loopback only", c.PprofAddr)
-	}
-	if c.Insecure {
-		return nil
-	}
-	if !loopback(c.PeerAddr) && c.PeerTLS == (TLSFiles{}) {
-		return errs.E(errs.Invalid, "--peer-addr %s can be reached from other machines, and whoever does so could read all data: give --peer-ca, --peer-cert and --peer-key, or --insecure if you trust the network", c.PeerAddr)
-	}
-	if !loopback(c.GossipAddr) && c.GossipKeyFile == "" {
-		return errs.E(errs.Invalid, "--gossip-addr %s can be reached from other machines, and whoever does so could join the cluster: give --gossip-key-file, or --insecure if you trust the network", c.GossipAddr)
-	}
-	return nil
-}
-
-// clearText returns the addresses on which KOT's password and data pass
-// unencrypted between machines. Like the other APIs' keys they may: encryption
-// is often that of a proxy. But every request carries this password.
-func (c *Config) clearText() (addrs []string) {
-	if c.KOT.Password == "" || c.HTTPTLS.Cert != "" {
-		return nil
-	}
-	for _, addr := range []string{c.HTTPAddr, c.KOT.Addr} {
-		if addr != "" && !loopback(addr) {
-			addrs = append(addrs, addr)
-		}
-	}
-	return addrs
-}
-
-// loopback reports whether addr can be reached from this machine only. A name
-// other than localhost may mean anything.
-func loopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

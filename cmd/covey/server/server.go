@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/coveydb/covey/cluster"
+	"github.com/coveydb/covey/cluster/events"
 	"github.com/coveydb/covey/httpapi"
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/internal/errs"
@@ -42,8 +43,8 @@ type Server struct {
 	duties []duty      // beside serving
 	keys   *keeper
 	reads  *vault.Recorder
-	cert   *certificate // nil for plain HTTP
-	doors  []*door      // the first one is that of all APIs
+	certs  []*certificate // any may be nil
+	doors  []*door        // the first one is that of all APIs
 }
 
 // duty is something that is done all the time, until ctx ends. Most are the
@@ -71,28 +72,33 @@ func (d *door) url() string {
 // Open opens the ports and the data folder. The node finds or forms its cluster
 // by itself while Run serves. The caller must call Run, which releases all.
 func Open(ctx context.Context, cfg Config) (*Server, error) {
+	if err := cfg.join(ctx); err != nil {
+		return nil, joinError(err)
+	}
 	p, err := cfg.parse()
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
-	root := auth.NewRootKey(cfg.RootKey)
+	root := auth.NewRootKeys(cfg.RootKey)
 	buckets, err := bucket.New(bucket.Config{
 		MaxValue: cfg.KVdbMaxValue, CreateNeedsRoot: cfg.KVdbCreate == "root", Root: root, Keyring: p.keyring,
 	})
 	if err != nil {
 		return nil, &ConfigError{errs.E(errs.KindOf(err), "--kvdb-max-value: %w", err)}
 	}
-	s := &Server{cfg: cfg, relay: p.relay, cert: p.httpTLS, doors: cfg.doors(p.httpTLS)}
+	s := &Server{cfg: cfg, relay: p.relay, certs: []*certificate{p.httpTLS, p.peerTLS}, doors: cfg.doors(p.httpTLS)}
 	if err := s.listen(); err != nil {
 		return nil, errors.Join(err, s.closeListeners())
 	}
 	registry := newRegistry(cfg.Release)
+	registry.MustRegister(newExpiry(s.certs...))
 	s.node, err = node.Open(ctx, node.Config{
 		ID: cfg.ID, DataDir: cfg.DataDir, Release: cfg.Release,
 		PeerAddr: cfg.PeerAddr, GossipAddr: cfg.GossipAddr, HTTPAddr: s.advertised(), Advertise: cfg.Advertise,
 		BootstrapExpect: cfg.BootstrapExpect, Join: cfg.Join, NonVoter: cfg.NonVoter,
+		Watermark: p.watermark, Vital: vault.Vital, Own: ownRecords(),
 		RaftLog: p.raftLog, Heartbeat: cfg.Heartbeat, StableFor: cfg.StableFor,
-		TLS: p.peerTLS, GossipKey: p.gossipKey, Logger: cfg.Log, Metrics: registry,
+		TLS: p.peerTLS.forPeers(), GossipKeys: p.gossipKeys, Logger: cfg.Log, Metrics: registry,
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.closeListeners())
@@ -104,15 +110,18 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	outside := deliverer{store: collections, vault: vaults, poster: webhook.Poster{AllowPrivate: cfg.AllowPrivate}, runner: outbox.Runner{
 		DB: db, Feed: changes, Leads: s.node.IsLeader, Log: cfg.Log, Metrics: registry, Kinds: mailKinds(p.relay, db, collections),
 	}}
-	inventory := &sealed.Inventory{Keyring: p.keyring, Rows: slices.Concat(buckets.Sealed(), collections.Sealed(), vaults.Sealed())}
+	keys := cfg.openFleet(p, s.node, root)
+	inventory := &sealed.Inventory{Keyring: p.keyring, Rows: slices.Concat(buckets.Sealed(), collections.Sealed(), vaults.Sealed(), keys.store.Sealed())}
 	s.keys = newKeeper(&cfg, db, inventory, s.members)
 	rewrapper := sealed.Rewrapper{DB: db, Inventory: inventory, Leads: s.node.IsLeader, Log: cfg.Log}
-	s.duties = []duty{builder.Run, sweeper.Run, outside.Run, s.keys.Run, rewrapper.Run}
+	s.duties = []duty{builder.Run, sweeper.Run, outside.Run, s.keys.Run, rewrapper.Run, s.notifySystemd, p.httpTLS.Watch, p.peerTLS.Watch, keys.Run, cfg.newRenewer(keys).Run, s.newSchedule(p.backups, db, registry)}
 	s.reads = vault.NewRecorder(db)
+	s.node.KeepWishes(wishes{db})
 	apis := httpapi.New(httpapi.Config{
-		Cluster: s.node, DB: db, Buckets: buckets, Collections: collections, Vault: vaults, Readings: s.reads,
-		Sealed: inventory, Feed: changes, Registry: registry, Root: root,
-		KVdbRateLimits: p.limits, KOT: p.kot, KeyNest: p.keynest, RestDBRateLimits: p.restLimit, RestDBMailFrom: mailFrom(p.relay), Proxies: p.proxies, Log: cfg.Log,
+		Backups: s.node, Explain: s.node,
+		Cluster: s.node, Members: members{s.node, s}, DB: db, Buckets: buckets, Collections: collections, Vault: vaults, Readings: s.reads,
+		Sealed: inventory, Feed: changes, Registry: registry, Root: root, Fleet: keys.api(cfg.Insecure),
+		KVdbRateLimits: p.limits, KOT: p.kot, KeyNest: p.keynest, RestDBRateLimits: p.restLimit, RestDBMailFrom: mailFrom(p.relay), Proxies: p.proxies, Access: p.access, LogLevel: cfg.LogLevel, Log: cfg.Log,
 	})
 	s.mount(apis)
 	return s, nil
@@ -172,7 +181,7 @@ func (s *Server) mount(apis *httpapi.APIs) {
 			h = profiles()
 			t = httpapi.Timeouts{Write: profileTime, Drain: time.Second} // nobody waits for a profile of a node that stops
 		}
-		d.http = httpapi.NewServer(h, t, d.tls.config(), s.cfg.Log)
+		d.http = httpapi.NewServer(h, t, d.tls.forHTTP(), s.cfg.Log)
 	}
 }
 
@@ -229,7 +238,7 @@ func (s *Server) KOTURL() string {
 // Run serves until ctx ends or the node has to stop; then it releases
 // everything. An error says why the node had to stop, or could not stop well.
 func (s *Server) Run(ctx context.Context) error {
-	serve, stop := context.WithCancel(ctx)
+	serve, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var wg sync.WaitGroup
 	failed := make([]error, len(s.doors))
@@ -244,16 +253,22 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.announce()
 	select {
-	case <-serve.Done():
+	case <-ctx.Done():
+		s.drain(serve)
 		s.cfg.Log.Info("stopping: requests under way finish, then the lead goes to another member")
+	case <-serve.Done(): // a port failed
 	case <-s.node.Done():
-		stop()
 	}
+	stop()
 	wg.Wait()
 	s.reads.Close()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
-	return errors.Join(s.node.Err(), errors.Join(failed...), s.node.Close(end))
+	err := s.node.Err()
+	if errors.Is(err, node.ErrLeft) {
+		err = nil // it was meant to
+	}
+	return errors.Join(err, errors.Join(failed...), s.node.Close(end))
 }
 
 // announce logs what is served where.
@@ -286,13 +301,15 @@ func profiles() http.Handler {
 	return mux
 }
 
-// Reload reads the HTTP certificate and the keyring again. What cannot be read
+// Reload reads the certificates and the keyring again. What cannot be read
 // stays as it is.
 func (s *Server) Reload() error {
-	err := s.keys.reload()
-	if s.cert != nil {
-		err = errors.Join(err, s.cert.reload())
+	err := errors.Join(s.keys.reload(), reloadAll(s.certs...))
+	text := "keyring and certificates were read again"
+	if err != nil {
+		text = "not everything was read again: " + err.Error()
 	}
+	s.node.Note(events.Event{Kind: events.Reload, Text: text})
 	return err
 }
 

@@ -3,16 +3,8 @@ package server
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -138,6 +130,10 @@ func TestBadConfigsAreRefusedByTheNameOfTheFlag(t *testing.T) {
 		"peers on a network":     {func(c *Config) { c.PeerAddr = "0.0.0.0:0" }, "--peer-ca"},
 		"peers on a name":        {func(c *Config) { c.PeerAddr = "node.example:1" }, "--insecure"},
 		"gossip on a network":    {func(c *Config) { c.GossipAddr = "[::]:0" }, "--gossip-key-file"},
+		"clients on a network":   {func(c *Config) { c.HTTPAddr = "0.0.0.0:0" }, "--tls-cert"},
+		"clients on a name":      {func(c *Config) { c.HTTPAddr = "node.example:1" }, "--insecure"},
+		"KOT on a network":       {func(c *Config) { c.KOT = KOT{Password: "p", Addr: "0.0.0.0:0"} }, "--kot-addr"},
+		"clients' CA, no TLS":    {func(c *Config) { c.HTTPTLS.CA = rubbish }, "--tls-client-ca"},
 		"log store":              {func(c *Config) { c.RaftLog = "sqlite" }, "--raft-log"},
 		"who creates":            {func(c *Config) { c.KVdbCreate = "nobody" }, "--kvdb-create"},
 		"a short root key":       {func(c *Config) { c.RootKey = "short" }, "--root-key-file"},
@@ -176,10 +172,11 @@ func TestBadConfigsAreRefusedByTheNameOfTheFlag(t *testing.T) {
 func TestExposureIsAllowedWithKeysOrByWord(t *testing.T) {
 	keys := TLSFiles{CA: "a", Cert: "b", Key: "c"}
 	for name, c := range map[string]Config{
-		"loopback": {PeerAddr: "127.0.0.1:1", GossipAddr: "localhost:2"},
-		"IPv6":     {PeerAddr: "[::1]:1", GossipAddr: "[::1]:2"},
-		"keys":     {PeerAddr: "10.0.0.1:1", GossipAddr: "10.0.0.1:2", PeerTLS: keys, GossipKeyFile: "k"},
-		"insecure": {PeerAddr: "10.0.0.1:1", GossipAddr: "10.0.0.1:2", Insecure: true},
+		"loopback": {HTTPAddr: "localhost:3", PeerAddr: "127.0.0.1:1", GossipAddr: "localhost:2"},
+		"IPv6":     {HTTPAddr: "[::1]:3", PeerAddr: "[::1]:1", GossipAddr: "[::1]:2"},
+		"keys":     {HTTPAddr: "10.0.0.1:3", PeerAddr: "10.0.0.1:1", GossipAddr: "10.0.0.1:2", PeerTLS: keys, HTTPTLS: keys, GossipKeyFile: "k"},
+		"insecure": {HTTPAddr: "10.0.0.1:3", PeerAddr: "10.0.0.1:1", GossipAddr: "10.0.0.1:2", Insecure: true},
+		"required": {HTTPAddr: "10.0.0.1:3", PeerAddr: "10.0.0.1:1", GossipAddr: "10.0.0.1:2", PeerTLS: keys, HTTPTLS: keys, GossipKeyFile: "k", RequireTLS: true},
 	} {
 		if err := c.checkExposure(); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -202,79 +199,6 @@ func TestGossipKeyIsReadInItsForms(t *testing.T) {
 		if key, err := readGossipKey(path); len(key) != want || err != nil {
 			t.Errorf("%q is a key of %d bytes, %v; want %d", text, len(key), err, want)
 		}
-	}
-}
-
-// selfSigned writes a certificate for 127.0.0.1 and returns it.
-func selfSigned(t *testing.T, dir string, serial int64) (files TLSFiles, cert []byte) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	cert, err = x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files = TLSFiles{CA: filepath.Join(dir, "cert"), Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key")}
-	for path, block := range map[string]*pem.Block{files.Cert: {Type: "CERTIFICATE", Bytes: cert}, files.Key: {Type: "PRIVATE KEY", Bytes: der}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return files, cert
-}
-
-func TestHTTPSCertificateIsReadAgain(t *testing.T) {
-	cfg, dir := single(t), t.TempDir()
-	files, first := selfSigned(t, dir, 1)
-	cfg.HTTPTLS = TLSFiles{Cert: files.Cert, Key: files.Key}
-	s, _ := start(t, cfg)
-	if !strings.HasPrefix(s.URL(), "https://") {
-		t.Fatalf("URL = %s", s.URL())
-	}
-	served := func() []byte {
-		conn, err := tls.Dial("tcp", s.Addr(), &tls.Config{InsecureSkipVerify: true}) // the test compares the certificate itself
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		return conn.ConnectionState().PeerCertificates[0].Raw
-	}
-	if !bytes.Equal(served(), first) {
-		t.Error("another certificate is served")
-	}
-	_, second := selfSigned(t, dir, 2)
-	if err := s.Reload(); err != nil || !bytes.Equal(served(), second) {
-		t.Errorf("the new certificate is not served (%v)", err)
-	}
-	if err := os.WriteFile(files.Cert, []byte("rubbish"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Reload(); err == nil || !bytes.Equal(served(), second) {
-		t.Errorf("a bad file took the certificate away (%v)", err)
-	}
-}
-
-func TestPeersWithCertificatesFormACluster(t *testing.T) {
-	cfg := single(t)
-	cfg.PeerTLS, _ = selfSigned(t, t.TempDir(), 1)
-	s, _ := start(t, cfg)
-	if conn, err := tls.Dial("tcp", s.node.PeerAddr(), &tls.Config{InsecureSkipVerify: true}); err == nil {
-		// With TLS 1.3 the refusal of a missing certificate comes with the first read.
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
-		if _, err := conn.Read(make([]byte, 1)); err == nil || err == io.EOF {
-			t.Errorf("a peer without a certificate was let in: %v", err)
-		}
-		conn.Close()
 	}
 }
 

@@ -1,0 +1,228 @@
+package why
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coveydb/covey/cluster/events"
+)
+
+// Explain answers q. The worst finding comes first; there is always one.
+func Explain(v View, q Question) []Finding {
+	e := explainer{View: v}
+	switch q.About {
+	case Leader:
+		e.leads()
+	case Writes:
+		e.leads()
+		e.writes()
+	case Voter:
+		e.voter(q.Node)
+	case Stop:
+		e.stop(q.Node)
+	default:
+		e.leads()
+		e.writes()
+		e.members()
+		if q.Node != "" {
+			e.voter(q.Node)
+			e.stop(q.Node)
+		}
+	}
+	slices.SortStableFunc(e.found, func(a, b Finding) int {
+		return cmp.Compare(slices.Index(severities, a.Severity), slices.Index(severities, b.Severity))
+	})
+	return e.found
+}
+
+type explainer struct {
+	View
+	found []Finding
+}
+
+func (e *explainer) say(s Severity, subject, do, format string, args ...any) *Finding {
+	e.found = append(e.found, Finding{Subject: subject, Severity: s, Do: do, Text: fmt.Sprintf(format, args...)})
+	return &e.found[len(e.found)-1]
+}
+
+// leads says who leads, or why nobody does.
+func (e *explainer) leads() {
+	best, known := e.best()
+	switch {
+	case !known:
+		e.noCluster()
+	case best.Serves:
+		f := e.say(OK, Leader, "", "%s leads in term %d", best.ID, best.Term)
+		f.Since = e.since(best.ID, func(x events.Event) bool { return x.Kind == events.Leads })
+		e.restless()
+		e.outdated(best)
+	default:
+		e.noLeader(best)
+	}
+	e.cuts()
+	e.disks()
+}
+
+// noCluster explains nodes that are in no cluster.
+func (e *explainer) noCluster() {
+	for _, id := range e.ids() {
+		n := e.Nodes[id]
+		e.say(Failure, Leader, "check --join and --bootstrap-expect of this node, and that it reaches the gossip ports of the others",
+			"%s is in no cluster: %s", id, orElse(n.Reason, "it does not say why"))
+	}
+	e.missing(e.missingIDs(), "")
+}
+
+// noLeader explains why the voters have no leader.
+func (e *explainer) noLeader(best Facts) {
+	var answer, silent, stalled []string
+	for _, id := range best.Voters {
+		n, ok := e.Nodes[id]
+		switch {
+		case !ok:
+			silent = append(silent, id)
+		case n.Disk.Stalled:
+			stalled = append(stalled, id)
+		default:
+			answer = append(answer, id)
+		}
+	}
+	need := len(best.Voters)/2 + 1
+	sum := fmt.Sprintf("of %d voters %s, %d are needed", len(best.Voters), tally(answer, silent, stalled), need)
+	lost := e.lastLeader()
+	switch {
+	case len(answer) >= need:
+		f := e.say(Failure, Leader, "wait for two election time-outs; if it lasts, look at the findings about the network and the disks",
+			"there is no leader, though enough voters answer %s: %s", e.Asked, sum)
+		f.Since = lost
+		e.campaigns()
+	case len(answer)+len(stalled) >= need:
+		f := e.say(Failure, Leader, "mend the disks that are named, or move those nodes to other ones", "there is no leader: %s", sum)
+		f.Since = lost
+	default:
+		f := e.say(Failure, Leader, "start the voters that do not answer, or let them reach each other; if they are lost for good: covey cluster recover",
+			"there is no leader: %s", sum)
+		f.Since = lost
+	}
+	e.missing(silent, "voter ")
+}
+
+// tally says how many do what.
+func tally(answer, silent, stalled []string) string {
+	parts := []string{fmt.Sprintf("%d %s", len(answer), verb(len(answer), "answers", "answer"))}
+	if len(answer) > 0 {
+		parts[0] += " (" + strings.Join(answer, ", ") + ")"
+	}
+	if len(silent) > 0 {
+		parts = append(parts, fmt.Sprintf("%d %s not (%s)", len(silent), verb(len(silent), "does", "do"), strings.Join(silent, ", ")))
+	}
+	if len(stalled) > 0 {
+		parts = append(parts, fmt.Sprintf("%d %s a disk that is stuck (%s)", len(stalled), verb(len(stalled), "has", "have"), strings.Join(stalled, ", ")))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func verb(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// lastLeader is when the last node that answers lost sight of a leader.
+func (e *explainer) lastLeader() (at time.Time) {
+	for _, id := range e.ids() {
+		t := e.since(id, func(x events.Event) bool { return x.Kind == events.LeadLost || x.Kind == events.Leader && x.Node == "" })
+		if t.After(at) {
+			at = t
+		}
+	}
+	return at
+}
+
+// missing says of nodes that do not answer since when, and why.
+func (e *explainer) missing(ids []string, what string) {
+	for _, id := range ids {
+		reason := orElse(e.Missing[id], "nobody knows its address")
+		f := e.say(Warning, id, "is its process up, and does it reach the peer ports of the others? Try covey why through that node itself",
+			"%s%s does not answer %s: %s", what, id, e.Asked, reason)
+		for _, other := range e.ids() {
+			if t := e.since(other, func(x events.Event) bool { return x.Kind == events.Contact && x.Node == id }); t.After(f.Since) {
+				f.Since = t
+			}
+		}
+	}
+}
+
+func (e *explainer) missingIDs() []string {
+	var ids []string
+	for id := range e.Missing {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// campaigns tells of elections that come to nothing.
+func (e *explainer) campaigns() {
+	times, who := 0, map[string]bool{}
+	for _, id := range e.ids() {
+		for _, x := range e.recent(id, time.Minute) {
+			if x.Kind == events.Candidate {
+				times++
+				who[id] = true
+			}
+		}
+	}
+	if times < 3 {
+		return
+	}
+	var ids []string
+	for id := range who {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	e.say(Warning, Leader, "a larger --heartbeat helps where machines or networks are slower than an election; otherwise the network loses packets",
+		"%d elections within a minute came to nothing (%s)", times, strings.Join(ids, ", "))
+}
+
+// restless tells of a lead that moves too often.
+func (e *explainer) restless() {
+	const span, often = 10 * time.Minute, 3
+	terms := map[uint64]bool{}
+	for _, id := range e.ids() {
+		for _, x := range e.recent(id, span) {
+			if x.Kind == events.Leads {
+				terms[x.Term] = true
+			}
+		}
+	}
+	if len(terms) > often {
+		e.say(Warning, Leader, "look at the events of the nodes (GET /cluster/events): slow fsyncs, a busy machine or a bad network make leaders late; a larger --heartbeat bears more",
+			"the lead has changed hands %d times within %v", len(terms)-1, span)
+	}
+}
+
+// outdated tells of nodes that follow somebody else than the leader.
+func (e *explainer) outdated(leader Facts) {
+	for _, id := range e.ids() {
+		n := e.Nodes[id]
+		switch {
+		case id == leader.ID || len(n.Voters) == 0:
+		case n.Serves:
+			e.say(Warning, id, "nothing: it steps down as soon as it hears of the later term, and it cannot confirm writes", "%s still takes itself for the leader, of the earlier term %d", id, n.Term)
+		case n.Leader == "":
+			e.say(Warning, id, "look at the network between the two; a stuck disk on that node has the same effect", "%s does not know that %s leads: %s", id, leader.ID, orElse(n.Reason, "it gives no reason"))
+		}
+	}
+}
+
+func orElse(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}

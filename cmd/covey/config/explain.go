@@ -1,0 +1,114 @@
+package config
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+// Setting is a flag with the value that it has, and where that comes from.
+type Setting struct {
+	Name  string `json:"name"`  // as in a file: data_dir
+	Value string `json:"value"` // a password in a URL is left out
+	From  string `json:"from"`  // the flag, the variable, the file with its line, or "default"
+}
+
+// FromDefault is where a value comes from that nobody has set.
+const FromDefault = "default"
+
+// Explain returns the settings of fs in order of their names. It is called
+// after Apply, with the same src; given reports whether a flag was on the
+// command line. The error is that of reading src's file.
+func Explain(fs *pflag.FlagSet, given func(flag string) bool, src Sources) ([]Setting, error) {
+	file, err := readFile(src.File)
+	if err != nil {
+		return nil, err
+	}
+	var out []Setting
+	fs.VisitAll(func(f *pflag.Flag) {
+		if !IsSetting(f) {
+			return
+		}
+		s := Setting{Name: FileName(f.Name), Value: Text(f), From: FromDefault}
+		_, inFile := file.values[s.Name]
+		switch {
+		case given(f.Name):
+			s.From = "--" + f.Name
+		case Lookup(src.Environ, EnvName(f.Name)) != "":
+			s.From = EnvName(f.Name)
+		case inFile:
+			s.From = src.File + ":" + strconv.Itoa(file.lines[s.Name])
+		}
+		out = append(out, s)
+	})
+	return out, nil
+}
+
+// Text returns the value of a flag as one would write it: a list as a,b,c. The
+// password of a URL is left out.
+func Text(f *pflag.Flag) string {
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		return joined(list.GetSlice())
+	}
+	text := f.Value.String()
+	if u, err := url.Parse(text); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return text
+}
+
+// A Problem is one thing that is wrong with a file.
+type Problem struct {
+	Line int    `json:"line,omitempty"` // 0 = the file as a whole
+	Name string `json:"name,omitempty"` // of the setting
+	Text string `json:"text"`           // what is wrong and what is right
+}
+
+// Check returns everything that Apply would refuse in a file, in order of the
+// lines, where Apply stops at the first. It changes the flags of fs, so fs must
+// be one of its own.
+func Check(fs *pflag.FlagSet, known []string, path string) []Problem {
+	file, err := readFile(path)
+	if err != nil {
+		return []Problem{{Text: err.Error()}}
+	}
+	var out []Problem
+	for _, name := range file.unknown(known) {
+		out = append(out, Problem{Line: file.lines[name], Name: name, Text: unknownText(name, known)})
+	}
+	fs.VisitAll(func(f *pflag.Flag) {
+		name := FileName(f.Name)
+		value, ok := file.values[name]
+		if !ok || !IsSetting(f) {
+			return
+		}
+		if err := fs.Set(f.Name, value.(string)); err != nil {
+			out = append(out, Problem{Line: file.lines[name], Name: name, Text: invalid(f, err).Error()})
+		}
+	})
+	slices.SortStableFunc(out, func(a, b Problem) int { return a.Line - b.Line })
+	return out
+}
+
+// document is a file as it was read.
+type document struct {
+	values layer
+	lines  map[string]int // of the names
+}
+
+// lineNumbers returns the line of each name in a YAML mapping that parse took.
+func lineNumbers(text []byte) map[string]int {
+	var doc yaml.Node
+	if yaml.Unmarshal(text, &doc) != nil || len(doc.Content) == 0 {
+		return nil
+	}
+	lines := map[string]int{}
+	pairs := doc.Content[0].Content
+	for i := 0; i+1 < len(pairs); i += 2 {
+		lines[pairs[i].Value] = pairs[i].Line
+	}
+	return lines
+}
