@@ -21,6 +21,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/freeport"
 )
@@ -126,6 +129,36 @@ func TestABucketOfARealServer(t *testing.T) {
 	d := mustOpen(t, url, Options{testKeys})
 	suite(t, d, mustOpen(t, url, Options{testKeys}))
 
+	severalParts(t, d)
+	t.Run("files elsewhere in the bucket are not seen", func(t *testing.T) {
+		other := mustOpen(t, strings.Replace(url, "nightly/east", "nightly", 1), Options{testKeys})
+		if files, err := other.List(t.Context()); err != nil || len(files) != 0 {
+			t.Errorf("listed %+v, %v", files, err)
+		}
+	})
+	t.Run("what is wrong is told without the keys", func(t *testing.T) {
+		for name, c := range map[string]struct {
+			url  string
+			keys Keys
+			want errs.Kind
+		}{
+			"a wrong secret":        {url, Keys{Access: testKeys.Access, Secret: planted}, errs.Forbidden},
+			"an unknown access key": {url, Keys{Access: "nobody", Secret: planted}, errs.Unavailable}, // 404 XAdminUserNotFound, of this server
+			"no such bucket":        {strings.Replace(url, "bucket", "pail", 1), testKeys, errs.NotFound},
+		} {
+			bad := mustOpen(t, c.url, Options{c.keys})
+			_, listErr := bad.List(t.Context())
+			for what, err := range map[string]error{"put": bad.Put(t.Context(), "x", strings.NewReader("x")), "list": listErr} {
+				if !errs.Is(err, c.want) || strings.Contains(fmt.Sprint(err), planted) || strings.Contains(fmt.Sprint(err), testKeys.Secret) {
+					t.Errorf("%s, %s: got %v", name, what, err)
+				}
+			}
+		}
+	})
+}
+
+// severalParts is what a bucket has to do with files that go up in pieces.
+func severalParts(t *testing.T, d Depot) {
 	t.Run("a file of several parts", func(t *testing.T) {
 		const size = 2*partBytes + 12345
 		sum := sha256.New()
@@ -156,31 +189,25 @@ func TestABucketOfARealServer(t *testing.T) {
 			t.Errorf("left over: %s, %v", u.Key, u.Err)
 		}
 	})
-	t.Run("files elsewhere in the bucket are not seen", func(t *testing.T) {
-		other := mustOpen(t, strings.Replace(url, "nightly/east", "nightly", 1), Options{testKeys})
-		if files, err := other.List(t.Context()); err != nil || len(files) != 0 {
-			t.Errorf("listed %+v, %v", files, err)
-		}
-	})
-	t.Run("what is wrong is told without the keys", func(t *testing.T) {
-		for name, c := range map[string]struct {
-			url  string
-			keys Keys
-			want errs.Kind
-		}{
-			"a wrong secret":        {url, Keys{Access: testKeys.Access, Secret: planted}, errs.Forbidden},
-			"an unknown access key": {url, Keys{Access: "nobody", Secret: planted}, errs.Unavailable}, // 404 XAdminUserNotFound, of this server
-			"no such bucket":        {strings.Replace(url, "bucket", "pail", 1), testKeys, errs.NotFound},
-		} {
-			bad := mustOpen(t, c.url, Options{c.keys})
-			_, listErr := bad.List(t.Context())
-			for what, err := range map[string]error{"put": bad.Put(t.Context(), "x", strings.NewReader("x")), "list": listErr} {
-				if !errs.Is(err, c.want) || strings.Contains(fmt.Sprint(err), planted) || strings.Contains(fmt.Sprint(err), testKeys.Secret) {
-					t.Errorf("%s, %s: got %v", name, what, err)
-				}
-			}
-		}
-	})
+}
+
+// A server in this process stands in for a real one where there is none.
+func TestABucketInProcess(t *testing.T) {
+	memory := s3mem.New()
+	// With TLS, as it does not know the signed pieces that clients send without.
+	server := httptest.NewTLSServer(gofakes3.New(memory).Server())
+	t.Cleanup(server.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := memory.CreateBucket("bucket"); err != nil {
+		t.Fatal(err)
+	}
+	url := "s3://bucket/nightly/east?endpoint=" + server.URL + "&ca=" + ca
+	d := mustOpen(t, url, Options{testKeys})
+	suite(t, d, mustOpen(t, url, Options{testKeys}))
+	severalParts(t, d)
 }
 
 func TestAServerThatIsNotThere(t *testing.T) {
