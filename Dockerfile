@@ -9,8 +9,9 @@
 # --- Both images are made of this stage's folder: user, empty data folder.
 FROM scratch AS base
 COPY deploy/docker/passwd /etc/passwd
-# An arbitrary user of group 0, as some platforms choose one, may write too.
-COPY --chown=65532:0 --chmod=0770 deploy/docker/data /data
+# An arbitrary user of group 0, as some platforms choose one, may write to /data
+# too. It is copied as an entry of a folder: --chmod leaves a target as it is.
+COPY --chown=65532:0 --chmod=0770 deploy/docker/tree/ /
 ENV COVEY_DATA_DIR=/data COVEY_HTTP_ADDR=0.0.0.0:8700 COVEY_PEER_ADDR=0.0.0.0:8701 COVEY_GOSSIP_ADDR=0.0.0.0:8702
 VOLUME /data
 EXPOSE 8700 8701 8702/tcp 8702/udp

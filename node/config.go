@@ -52,8 +52,8 @@ type Config struct {
 
 var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// complete fills in the defaults and says what is wrong, naming the flag.
-func (c *Config) complete() error {
+// Check says what is wrong, naming the flag. It opens and reads nothing.
+func (c *Config) Check() error {
 	switch {
 	case !validID.MatchString(c.ID):
 		return errs.E(errs.Invalid, "node id %q: --id takes 1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or digit", c.ID)
@@ -69,11 +69,22 @@ func (c *Config) complete() error {
 			return errs.E(errs.Invalid, "%s %q: host:port is needed", a.flag, a.addr)
 		}
 	}
+	if c.Heartbeat != 0 && (c.Heartbeat < 50*time.Millisecond || c.Heartbeat > time.Minute) {
+		return errs.E(errs.Invalid, "--heartbeat %v: 50ms to 1m", c.Heartbeat)
+	}
+	if host, _, _ := net.SplitHostPort(c.PeerAddr); c.Advertise == "" && everyHost(host) {
+		return errs.E(errs.Invalid, "--peer-addr %s is every interface of this machine and none that members can dial: set --advertise to the name or IP they reach this node by", c.PeerAddr)
+	}
+	return nil
+}
+
+// complete says what is wrong and fills in the defaults.
+func (c *Config) complete() error {
+	if err := c.Check(); err != nil {
+		return err
+	}
 	if c.Heartbeat == 0 {
 		c.Heartbeat = time.Second
-	}
-	if c.Heartbeat < 50*time.Millisecond || c.Heartbeat > time.Minute {
-		return errs.E(errs.Invalid, "--heartbeat %v: 50ms to 1m", c.Heartbeat)
 	}
 	if c.StableFor == 0 {
 		c.StableFor = 10 * time.Second
@@ -103,8 +114,14 @@ func (c *Config) advertised(bound string) (string, error) {
 	if c.Advertise != "" {
 		host = c.Advertise
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+	if everyHost(host) {
 		return "", errs.E(errs.Invalid, "address %s is every interface of this machine and none that members can dial: set --advertise to the name or IP they reach this node by", bound)
 	}
 	return net.JoinHostPort(host, port), nil
+}
+
+// everyHost reports whether host means all addresses of the machine.
+func everyHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
 }

@@ -54,7 +54,7 @@ func (n *Node) startConsensus() error {
 	var err error
 	c.transport, err = rafttransport.New(rafttransport.Options{
 		Streams: c.layer, Advertise: n.peerAddr, Logger: logger.Named("raft"),
-		Address: n.raftAddress, Mute: n.mute, Last: n.lastIndex, Crammed: n.crammed,
+		Address: n.raftAddress, Mute: n.mute, Last: n.lastIndex, Crammed: n.crammed, Blank: n.forgot,
 		Installing: func(index uint64) { n.installing(c, index) },
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/coveydb/covey/cluster"
 	"github.com/coveydb/covey/cluster/why"
 )
 
@@ -20,10 +21,10 @@ const (
 )
 
 // facts is what this node says of itself and of the others.
-func (n *Node) facts() why.Facts {
+func (n *Node) facts(ctx context.Context) why.Facts {
 	disk := n.ownRoom()
 	f := why.Facts{
-		ID: n.cfg.ID, Time: time.Now(), State: "joining", NonVoter: n.cfg.NonVoter, Draining: n.draining.Load(),
+		ID: n.cfg.ID, Time: time.Now(), State: "joining", NonVoter: n.cfg.NonVoter, Draining: n.draining.Load(), Blank: n.blank.Load(),
 		Disk:      why.Disk{Stalled: n.logs.Stalled(), Level: disk.level.String(), Free: disk.free, Need: disk.need},
 		StableFor: int(n.cfg.StableFor.Seconds()), Events: n.events.Last(factsEvents),
 	}
@@ -50,6 +51,7 @@ func (n *Node) facts() why.Facts {
 	}
 	slices.Sort(f.Voters)
 	slices.Sort(f.NonVoters)
+	n.addWishes(ctx, &f)
 	if f.Serves = n.IsLeader(); f.Serves {
 		f.Keeping = n.keeping()
 	}
@@ -69,9 +71,27 @@ func (n *Node) keeping() map[string]int {
 	return all
 }
 
+// addWishes adds what operators want of nodes, as this node's own state has it.
+func (n *Node) addWishes(ctx context.Context, f *why.Facts) {
+	wishes, err := n.loadWishes(ctx)
+	if err != nil {
+		n.log.Debug("what operators want of the membership cannot be read", "err", err)
+	}
+	for id, w := range wishes.Nodes {
+		switch w {
+		case cluster.WishRemoved:
+			f.Removed = append(f.Removed, id)
+		case cluster.WishNonVoter:
+			f.Mute = append(f.Mute, id)
+		}
+	}
+	slices.Sort(f.Removed)
+	slices.Sort(f.Mute)
+}
+
 // handleFacts lets the other members ask for this node's facts.
 func (n *Node) handleFacts() {
-	n.HandleAdmin(opFacts, func(context.Context, string, json.RawMessage) (any, error) { return n.facts(), nil })
+	n.HandleAdmin(opFacts, func(ctx context.Context, _ string, _ json.RawMessage) (any, error) { return n.facts(ctx), nil })
 }
 
 // Why explains the cluster from what all members say that can be asked, within
@@ -84,7 +104,7 @@ func (n *Node) Why(ctx context.Context, q why.Question) []why.Finding {
 func (n *Node) view(ctx context.Context) why.View {
 	ctx, cancel := context.WithTimeout(ctx, factsFor)
 	defer cancel()
-	own := n.facts()
+	own := n.facts(ctx)
 	v := why.View{Asked: n.cfg.ID, Now: own.Time, Nodes: map[string]why.Facts{own.ID: own}, Missing: map[string]string{}}
 	ids := slices.Concat(own.Voters, own.NonVoters)
 	for _, s := range own.Seen {

@@ -58,7 +58,9 @@ func (n *Node) tryForm() (done bool, err error) {
 
 // enter makes this node part of cluster id, durably, and starts Raft.
 func (n *Node) enter(id cluster.ID) error {
-	if founders := n.folder.Founders(); len(founders) > 0 {
+	founders := n.folder.Founders()
+	n.begins(len(founders) > 0)
+	if len(founders) > 0 {
 		if err := n.found(founders); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/coveydb/covey/cluster"
+	"github.com/coveydb/covey/cluster/events"
 	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
@@ -194,8 +195,10 @@ func (d *duties) have(ctx context.Context, servers []raft.Server) []cluster.Serv
 			have[i].Silent = d.silent(id, now)
 		}
 	}
-	kept := maps.Clone(d.stableSince)
-	d.n.stableSince.Store(&kept)
+	if d.stableSince != nil {
+		kept := maps.Clone(d.stableSince)
+		d.n.stableSince.Store(&kept)
+	}
 	return have
 }
 
@@ -291,6 +294,7 @@ func (d *duties) refuse(ctx context.Context, c cluster.Change) {
 	if d.refused[c.ID] != c.Reason {
 		d.refused[c.ID] = c.Reason
 		d.n.log.Warn("the membership is not changed", "node", c.ID, "reason", c.Reason)
+		d.n.Note(events.Event{Kind: events.Declined, Node: c.ID, Text: c.Reason})
 	}
 	if c.Reason == cluster.ReasonRemoved && time.Since(d.farewell) > farewellEvery {
 		d.farewell = time.Now()

@@ -35,6 +35,7 @@ func (n *Node) hear(term uint64, l leaderAt) {
 	}
 	now := time.Now()
 	n.heard.Store(&heard{leaderAt: l, at: now, ahead: now.UnixMilli() - l.wall})
+	n.recall(l)
 }
 
 // memberFigures collects how this node stands in the cluster.

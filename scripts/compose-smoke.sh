@@ -63,8 +63,8 @@ DOCKER_BUILDKIT=1 $docker build --quiet --target local --tag covey:smoke "$work/
 owner=()
 COVEY_UID=$(id -u)
 if [ "$COVEY_UID" = 0 ]; then
-	COVEY_UID=65532
-	owner=(--owner 65532)
+	COVEY_UID=10001 # not the image's own: any user of group 0 will do
+	owner=(--owner $COVEY_UID)
 fi
 chmod 755 "$work"
 COVEY=$work/context/bin/covey scripts/secrets.sh ${owner[@]+"${owner[@]}"} "$COVEY_SECRETS" 2>/dev/null

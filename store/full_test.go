@@ -22,9 +22,11 @@ type disk struct {
 	only string // if set, only writes to paths that contain it fail
 }
 
-func newDisk(only string) *disk {
+func newDisk(only string) *disk { return newDiskOver(vfs.NewMem(), only) }
+
+func newDiskOver(inner vfs.FS, only string) *disk {
 	d := &disk{only: only}
-	d.FS = errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+	d.FS = errorfs.Wrap(inner, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if d.full.Load() && needsRoom(op.Kind) && strings.Contains(op.Path, d.only) {
 			return syscall.ENOSPC
 		}
@@ -133,6 +135,42 @@ func testFullDisk(t *testing.T, only string) {
 	db = mustOpen(t, o)
 	wantRecords(t, db, n)
 	must(t, db.Close())
+}
+
+// A store that was killed must say that it cannot be opened while the disk is
+// full, and open when there is room again.
+func TestOpenOnAFullDiskReturns(t *testing.T) {
+	for _, only := range []string{"", ".sst", "MANIFEST", "OPTIONS"} {
+		t.Run("writes to *"+only, func(t *testing.T) {
+			mem := vfs.NewCrashableMem()
+			db := mustOpen(t, testOptions(mem, "s"))
+			set(t, db, "a", "1")
+			must(t, db.Flush())
+			d := newDiskOver(mem.CrashClone(vfs.CrashCloneCfg{}), only)
+			must(t, db.Close())
+			d.full.Store(true)
+			opened := make(chan error, 1)
+			go func() {
+				db, err := Open(testOptions(d, "s"))
+				if err == nil {
+					err = db.Close()
+				}
+				opened <- err
+			}()
+			select {
+			case err := <-opened:
+				if err != nil {
+					wantKind(t, "Open", err, errs.NoSpace)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("Open does not return")
+			}
+			d.full.Store(false)
+			db = mustOpen(t, testOptions(d, "s"))
+			wantList(t, "content", contents(t, db), "a=1")
+			must(t, db.Close())
+		})
+	}
 }
 
 func TestFlushWaitsInVainForAFullDisk(t *testing.T) {

@@ -1,9 +1,13 @@
 package store
 
 import (
+	"errors"
+	"io/fs"
+	"strings"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/coveydb/covey/internal/errs"
 )
@@ -27,9 +31,13 @@ type generation struct {
 func (db *DB) openGeneration(name string, mustExist bool) (*generation, error) {
 	g := &generation{name: name, dir: db.fs.PathJoin(db.dir, name)}
 	g.health = newHealth(g.dir, db.opts)
-	fs := patientFS{FS: db.fs, h: g.health}
-	po := db.opts.pebbleOptions(fs, db.cache, g.health)
+	po := db.opts.pebbleOptions(patientFS{FS: db.fs, h: g.health}, db.cache, g.health)
 	po.ErrorIfNotExists = mustExist
+	if mustExist && !db.opts.ReadOnly {
+		if err := dropEmptyLogs(db.fs, g.dir); err != nil {
+			return nil, wrap("open", g.dir, err)
+		}
+	}
 	p, err := pebble.Open(g.dir, po)
 	if err != nil {
 		return nil, wrap("open", g.dir, err)
@@ -47,6 +55,34 @@ func (db *DB) openGeneration(name string, mustExist bool) (*generation, error) {
 	g.refs.Store(1)
 	db.open.Add(1)
 	return g, nil
+}
+
+// dropEmptyLogs removes the log that a Pebble store of before left in dir. Nothing
+// was written to it, but Pebble replays it, and while it opens flushes what it found
+// there into the manifest: again and again on a full disk, without an end.
+func dropEmptyLogs(disk vfs.FS, dir string) error {
+	names, err := disk.List(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // Pebble says what is missing
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".log") {
+			continue
+		}
+		path := disk.PathJoin(dir, name)
+		if info, err := disk.Stat(path); err != nil {
+			return err
+		} else if info.Size() > 0 {
+			continue
+		}
+		if err := disk.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // acquire returns the current generation with a reference added, or nil when

@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/pki"
@@ -111,7 +112,8 @@ func explain(err error) error {
 	case errors.As(err, &unknown):
 		return fmt.Errorf("its certificate%s is of no CA that this node trusts, is it of another cluster? (%w)", whose(unknown.Cert), err)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Errorf("its certificate%s has expired or is not valid yet, or one of the two clocks is wrong (%w)", whose(invalid.Cert), err)
+		// Not what the library says: that holds the time, and would be news at each try.
+		return fmt.Errorf("its certificate%s has expired or is not valid yet, or one of the two clocks is wrong%s", whose(invalid.Cert), span(invalid.Cert))
 	case errors.As(err, &host):
 		return fmt.Errorf("its certificate%s is for other hosts (%w)", whose(host.Certificate), err)
 	case errors.As(err, &record):
@@ -122,6 +124,13 @@ func explain(err error) error {
 		return fmt.Errorf("it shows no certificate (%w)", err)
 	}
 	return err
+}
+
+func span(c *x509.Certificate) string {
+	if c == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (it holds from %s until %s)", c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339))
 }
 
 func whose(c *x509.Certificate) string {

@@ -270,3 +270,14 @@ func TestTrustChangesUnderCalls(t *testing.T) {
 		t.Error("a certificate of the old CA is accepted after that was taken out")
 	}
 }
+
+func TestAnEndedCertificateIsTheSameNewsAtEachTry(t *testing.T) {
+	end := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	at := func(when string) string {
+		return explain(x509.CertificateInvalidError{Cert: &x509.Certificate{NotAfter: end}, Reason: x509.Expired, Detail: "current time " + when}).Error()
+	}
+	first := at("2026-01-02T03:04:06Z")
+	if again := at("2026-01-02T03:04:08Z"); again != first || !strings.Contains(first, "until 2026-01-02T03:04:05Z") {
+		t.Errorf("%s\n%s", first, again)
+	}
+}

@@ -12,7 +12,8 @@ const (
 	Leader     Kind = "leader"       // this node follows another leader, Node; or knows none
 	Candidate  Kind = "candidate"    // this node campaigns
 	Contact    Kind = "contact"      // Node does not answer the leader, or answers again
-	Member     Kind = "member"       // the membership has changed, or a change was refused
+	Member     Kind = "member"       // the membership has changed
+	Declined   Kind = "declined"     // this leader does not take Node in, or gives it no vote
 	Stall      Kind = "disk-stall"   // a write to this node's log is stuck
 	StallOver  Kind = "disk-goes-on" // its disk has proven itself again
 	Room       Kind = "disk-room"    // the room on this node's disk has become another level

@@ -60,10 +60,33 @@ func (e *explainer) leads() {
 		e.restless()
 		e.outdated(best)
 	default:
+		if leader, who := e.hidden(best); leader != "" {
+			e.say(Warning, Leader, "mend what lies between "+e.Asked+" and "+leader+"; until then "+e.Asked+" serves stale reads only: use another node",
+				"%s leads in term %d, %s %s, but it does not answer %s", leader, best.Term, verb(len(who), "says", "say"), strings.Join(who, ", "), e.Asked)
+			break
+		}
 		e.noLeader(best)
 	}
 	e.cuts()
 	e.disks()
+}
+
+// hidden finds a leader that does not answer, though so many voters follow it
+// that it leads for all that is known; who are those.
+func (e *explainer) hidden(best Facts) (leader string, who []string) {
+	follow := make(map[string][]string)
+	for _, id := range best.Voters {
+		n, answers := e.Nodes[id]
+		if _, there := e.Nodes[n.Leader]; answers && !there && n.Leader != "" && n.Term >= best.Term {
+			follow[n.Leader] = append(follow[n.Leader], id)
+		}
+	}
+	for leader, who := range follow {
+		if slices.Contains(best.Voters, leader) && len(who)+1 > len(best.Voters)/2 {
+			return leader, who
+		}
+	}
+	return "", nil
 }
 
 // noCluster explains nodes that are in no cluster.
@@ -88,6 +111,12 @@ func (e *explainer) noLeader(best Facts) {
 			stalled = append(stalled, id)
 		default:
 			answer = append(answer, id)
+		}
+	}
+	for _, id := range answer {
+		if e.Nodes[id].Blank {
+			e.say(Failure, id, "start the voters that do not answer: they have what was acknowledged; if they are lost for good: covey cluster recover",
+				"%s began with an empty data folder, so it has no vote until a leader has brought it up", id)
 		}
 	}
 	need := len(best.Voters)/2 + 1

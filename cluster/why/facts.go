@@ -26,8 +26,12 @@ type Facts struct {
 
 	Draining  bool `json:"draining,omitempty"`  // it is about to stop
 	NonVoter  bool `json:"non_voter,omitempty"` // it was started as one
+	Blank     bool `json:"blank,omitempty"`     // it began with an empty folder, and votes when a leader has brought it up
 	Disk      Disk `json:"disk"`
 	StableFor int  `json:"stable_for,omitempty"` // seconds that a new member must keep up before it votes
+
+	Removed []string `json:"removed,omitempty"` // nodes that operators want to be no members
+	Mute    []string `json:"mute,omitempty"`    // nodes that operators want to have no vote
 
 	// Keeping says for how many seconds each member that is not a voter has kept
 	// up; only a leader knows. One that is missing is behind.

@@ -38,13 +38,20 @@ func (e *explainer) voter(id string) {
 	switch {
 	case known && slices.Contains(best.Voters, id):
 		e.say(OK, id, "", "%s is a voter", id)
+	case slices.Contains(best.Removed, id) && !slices.Contains(best.NonVoters, id):
+		e.say(Info, id, "nothing, if it shall not come back; else start it with an empty data folder", "%s is no member: an operator removed it", id)
+	case !answers && slices.Contains(best.NonVoters, id) && slices.Contains(best.Mute, id):
+		e.wished(id)
+		e.missing([]string{id}, "")
 	case !answers:
 		e.say(Failure, id, "is its process up, and does it reach the others? Ask it: covey why voter "+id+" --endpoint with its own address",
 			"%s is no voter, and does not answer %s: %s", id, e.Asked, orElse(e.Missing[id], "no node has heard of it"))
-	case !known || len(n.Voters) == 0 && !slices.Contains(best.NonVoters, id):
+	case !known || len(n.Voters) == 0 && !slices.Contains(best.NonVoters, id) || best.Serves && !slices.Contains(best.NonVoters, id):
 		e.say(Failure, id, "see the reason; the leader's log says more if it refuses the node", "%s is not in the cluster: %s%s", id, orElse(n.Reason, "it waits to be taken in"), e.refusal(id))
 	case n.NonVoter:
 		e.say(Info, id, "start it without --non-voter if it shall vote", "%s is no voter because it was started with --non-voter", id)
+	case slices.Contains(best.Mute, id):
+		e.wished(id)
 	case n.Draining:
 		e.say(Info, id, "nothing, it stops by itself", "%s is no voter and is about to stop", id)
 	case !best.Serves:
@@ -57,12 +64,17 @@ func (e *explainer) voter(id string) {
 	}
 }
 
+// wished says that a member has no vote because operators want it so.
+func (e *explainer) wished(id string) {
+	e.say(Info, id, "covey cluster promote "+id+", if it shall vote", "%s is no voter because operators want it so: it was demoted, or joined with a token for a non-voter", id)
+}
+
 // refusal is what the leader last said against a node.
 func (e *explainer) refusal(id string) string {
 	for _, other := range e.ids() {
 		all := e.Nodes[other].Events
 		for i := len(all) - 1; i >= 0; i-- {
-			if x := all[i]; x.Node == id && (x.Kind == events.Member || x.Kind == events.Refused) {
+			if x := all[i]; x.Node == id && (x.Kind == events.Declined || x.Kind == events.Refused) {
 				return fmt.Sprintf(" (%s said: %s)", other, x.Text)
 			}
 		}

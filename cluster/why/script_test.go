@@ -136,6 +136,10 @@ func setFact(t *testing.T, f *why.Facts, name, value string) {
 		f.Voters = strings.Split(value, ",")
 	case "nonvoters":
 		f.NonVoters = strings.Split(value, ",")
+	case "removed":
+		f.Removed = strings.Split(value, ",")
+	case "mute":
+		f.Mute = strings.Split(value, ",")
 	case "sees":
 		for _, id := range strings.Split(value, ",") {
 			bare := strings.TrimPrefix(id, "-")
@@ -151,6 +155,8 @@ func setFact(t *testing.T, f *why.Facts, name, value string) {
 		f.Keeping = map[string]int{id: seconds}
 	case "nonvoter":
 		f.NonVoter = true
+	case "blank":
+		f.Blank = true
 	case "draining":
 		f.Draining = true
 	default:

@@ -22,6 +22,7 @@ import (
 	"github.com/coveydb/covey/httpapi/web"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/layer/fleet"
 )
 
 // call is one request to the part of the API that manages data.
@@ -150,10 +151,27 @@ func (c *call) viewFor(most time.Duration, fn func(ctx context.Context, tx *kv.T
 	return err
 }
 
-// update runs fn and commits it. A request that is repeated with the same
+// update is commit for an operator. The key of the request is judged again by
+// what the transaction reads: a node that is behind does not know yet that it
+// was dropped.
+func (c *call) update(part int, fn func(tx *kv.Tx) error) (kv.Result, error) {
+	cred := web.Credential(c.r, nil)
+	return c.commit(part, func(tx *kv.Tx) error {
+		set, err := fleet.ReadRootKeys(tx)
+		if err != nil {
+			return err
+		}
+		if _, ok := c.Root.WhichUnder(set, cred); !ok {
+			return errs.E(errs.Unauthenticated, "the root key that this request was made with has been dropped")
+		}
+		return fn(tx)
+	})
+}
+
+// commit runs fn and commits it. A request that is repeated with the same
 // Idempotency-Key takes effect once; part tells apart the commits that one
 // request makes.
-func (c *call) update(part int, fn func(tx *kv.Tx) error) (kv.Result, error) {
+func (c *call) commit(part int, fn func(tx *kv.Tx) error) (kv.Result, error) {
 	once, err := c.once(part)
 	if err != nil {
 		return kv.Result{}, err

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -111,7 +112,7 @@ func (c *call) admit(body *joining, token *fleet.TokenText) (*admission, error) 
 	if err := c.prepareAdmission(answer, body, r, isMember(s, r.Node)); err != nil {
 		return nil, err
 	}
-	_, err = c.update(0, func(tx *kv.Tx) error {
+	_, err = c.commit(0, func(tx *kv.Tx) error {
 		_, err := fleet.RedeemToken(tx, r)
 		return err
 	})
@@ -142,6 +143,8 @@ func (c *call) redemption(body *joining, token fleet.TokenText) (r fleet.Redempt
 		return r, errs.E(errs.Invalid, "csr_pem has %d bytes, at most %d are allowed", len(body.CSR), maxCSR)
 	case len(body.Hosts) == 0 || len(body.Hosts) > maxHosts:
 		return r, errs.E(errs.Invalid, "hosts: 1 to %d names or addresses are needed", maxHosts)
+	case slices.ContainsFunc(body.Hosts, wild):
+		return r, errs.E(errs.Invalid, "hosts: a node that joins names itself, not all of a domain")
 	}
 	block, _ := pem.Decode([]byte(body.CSR))
 	if block == nil {
@@ -154,6 +157,8 @@ func (c *call) redemption(body *joining, token fleet.TokenText) (r fleet.Redempt
 	key := sha256.Sum256(csr.RawSubjectPublicKeyInfo)
 	return fleet.Redemption{ID: token.ID, Secret: token.Secret, Node: body.Node, Key: key[:], Hosts: body.Hosts}, nil
 }
+
+func wild(host string) bool { return strings.HasPrefix(host, "*") }
 
 // prepareAdmission fills in what only the right token may have; it changes nothing. A
 // node that is a member needs a token for itself: whoever had any other could

@@ -6,6 +6,8 @@ import (
 
 	"github.com/coveydb/covey/cluster"
 	"github.com/coveydb/covey/internal/auth"
+	"github.com/coveydb/covey/kv"
+	"github.com/coveydb/covey/layer/fleet"
 )
 
 // hold makes members announce gossip keys.
@@ -101,5 +103,26 @@ func TestRootKeysAreReplaced(t *testing.T) {
 	}
 	if strings.Contains(c.log.String(), made.Key) || strings.Contains(c.log.String(), rootKey) {
 		t.Error("a key is in the log")
+	}
+}
+
+func TestADroppedRootKeyChangesNothingThroughANodeThatIsBehind(t *testing.T) {
+	c := newCrew(t)
+	var ada, bob rootKeyInfo
+	c.want(201, "POST", "/cluster/root-keys", "", &ada)
+	c.want(201, "POST", "/cluster/root-keys", "", &bob)
+	if rec := c.call("DELETE", "/cluster/root-keys/file", "", ada.Key); rec.Code != 204 {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	// Through another node, of which this one has not heard.
+	if _, err := c.store.DB.Update(t.Context(), func(tx *kv.Tx) error {
+		return fleet.DropRootKey(tx, fleet.RootDrop{ID: bob.ID, By: ada.ID})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	says(t, c.call("DELETE", "/cluster/root-keys/"+ada.ID, "", bob.Key), 401, "has been dropped")
+	says(t, c.call("POST", "/cluster/root-keys", "", bob.Key), 401, "has been dropped")
+	if rec := c.call("GET", "/cluster/root-keys", "", ada.Key); rec.Code != 200 || strings.Count(rec.Body.String(), `"id"`) != 1 {
+		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 }

@@ -262,6 +262,7 @@ func TestWhoMayNotJoinIsToldWhy(t *testing.T) {
 		"no node":             {open.Token, joinBody(t, "n5"[:0]+"n 5"), 400, "node_id"},
 		"no request":          {open.Token, `{"node_id":"n5","csr_pem":"x","hosts":["h"]}`, 400, "csr_pem"},
 		"no hosts":            {open.Token, `{"node_id":"n5","csr_pem":"x","hosts":[]}`, 400, "hosts"},
+		"all of a domain":     {open.Token, `{"node_id":"n5","csr_pem":"x","hosts":["h","*.h"]}`, 400, "not all of a domain"},
 		"no JSON":             {open.Token, `{`, 400, "body"},
 	} {
 		c.log.Reset()

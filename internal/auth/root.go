@@ -73,14 +73,17 @@ func NewRootKeys(text string) *RootKey {
 }
 
 // Follow replaces what the cluster keeps. The slices are k's from then on.
-func (k *RootKey) Follow(set RootSet) {
+func (k *RootKey) Follow(set RootSet) { k.now.Store(k.under(set)) }
+
+// under is what is valid while the cluster keeps set.
+func (k *RootKey) under(set RootSet) *rootState {
 	s := &rootState{file: !k.text.None(), valid: set.Valid}
 	for _, d := range set.Dropped {
 		if d.Match(k.text) {
 			s.file = false
 		}
 	}
-	k.now.Store(s)
+	return s
 }
 
 // Match reports whether c is one of the root keys, in a time that does not
@@ -92,10 +95,25 @@ func (k *RootKey) Match(c Credential) bool {
 
 // Which is Match that tells the id of the key: FileKey for the node's own.
 func (k *RootKey) Which(c Credential) (id string, ok bool) {
-	if k == nil || c.None() {
+	if k == nil {
 		return "", false
 	}
-	s := k.now.Load()
+	return k.which(k.now.Load(), c)
+}
+
+// WhichUnder is Which while the cluster keeps set, whether Follow was told of it
+// or not.
+func (k *RootKey) WhichUnder(set RootSet, c Credential) (id string, ok bool) {
+	if k == nil {
+		return "", false
+	}
+	return k.which(k.under(set), c)
+}
+
+func (k *RootKey) which(s *rootState, c Credential) (id string, ok bool) {
+	if c.None() {
+		return "", false
+	}
 	if s.file && k.file.Match(c) {
 		return FileKey, true
 	}

@@ -34,6 +34,7 @@ type relay struct {
 
 	installing func(index uint64) // is told of snapshots that come
 	crammed    func() bool        // there is no room for entries
+	blank      func(uint64) bool  // there is no vote for a log that ends there
 
 	mu      sync.Mutex
 	pending *Notice
@@ -44,7 +45,7 @@ type relay struct {
 }
 
 func startRelay(from <-chan raft.RPC, o Options) *relay {
-	r := &relay{from: from, to: make(chan raft.RPC), last: o.Last, installing: o.Installing, crammed: o.Crammed,
+	r := &relay{from: from, to: make(chan raft.RPC), last: o.Last, installing: o.Installing, crammed: o.Crammed, blank: o.Blank,
 		rung: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	go r.run()
 	return r
@@ -78,6 +79,10 @@ func (r *relay) run() {
 				rpc.Respond(nil, ErrCrammed)
 				continue
 			}
+			if last, ok := asksForVote(rpc); ok && r.blank(last) {
+				rpc.Respond(nil, ErrBlank)
+				continue
+			}
 			if q, ok := rpc.Command.(*raft.InstallSnapshotRequest); ok {
 				r.installing(q.LastLogIndex)
 			}
@@ -109,6 +114,17 @@ func brings(rpc raft.RPC) bool {
 		return true
 	}
 	return false
+}
+
+// asksForVote returns where the log of a candidate ends.
+func asksForVote(rpc raft.RPC) (last uint64, ok bool) {
+	switch q := rpc.Command.(type) {
+	case *raft.RequestVoteRequest:
+		return q.LastLogIndex, true
+	case *raft.RequestPreVoteRequest:
+		return q.LastLogIndex, true
+	}
+	return 0, false
 }
 
 // take removes the pending notice if its entry is, or will be, in the log when

@@ -18,6 +18,10 @@ var ErrMute = errs.E(errs.Unavailable, "raft transport: this member is mute: its
 // no room for; see Options.Crammed.
 var ErrCrammed = errs.E(errs.NoSpace, "raft transport: this member has no room for more: its disk is full")
 
+// ErrBlank is what a candidate gets from a member that must not vote yet, and a
+// member that must not campaign yet; see Options.Blank.
+var ErrBlank = errs.E(errs.Unavailable, "raft transport: this member began with an empty data folder and votes when a leader has brought it up")
+
 // Inner is what Wrap needs of a transport: what raft.NewRaft asks for, and the
 // two optional interfaces it looks for with a type assertion. A transport
 // without them would lose pre-votes or leak connections in silence, so they are
@@ -33,6 +37,7 @@ type Inner interface {
 type Transport struct {
 	inner Inner
 	mute  func() bool
+	blank func(last uint64) bool
 	relay *relay
 }
 
@@ -46,7 +51,7 @@ func Wrap(inner Inner, mute func() bool, last func() uint64) *Transport {
 
 func wrap(inner Inner, o Options) *Transport {
 	o = o.complete()
-	return &Transport{inner: inner, mute: o.Mute, relay: startRelay(inner.Consumer(), o)}
+	return &Transport{inner: inner, mute: o.Mute, blank: o.Blank, relay: startRelay(inner.Consumer(), o)}
 }
 
 // complete fills in what may be asked or told and nobody wants to be.
@@ -57,6 +62,9 @@ func (o Options) complete() Options {
 	}
 	if o.Crammed == nil {
 		o.Crammed = no
+	}
+	if o.Blank == nil {
+		o.Blank = func(uint64) bool { return false }
 	}
 	if o.Last == nil {
 		o.Last = func() uint64 { return 0 }
@@ -93,6 +101,9 @@ func (t *Transport) RequestVote(id raft.ServerID, to raft.ServerAddress, q *raft
 	if t.mute() {
 		return ErrMute
 	}
+	if t.blank(q.LastLogIndex) {
+		return ErrBlank
+	}
 	return t.inner.RequestVote(id, to, q, a)
 }
 
@@ -101,6 +112,9 @@ func (t *Transport) RequestVote(id raft.ServerID, to raft.ServerAddress, q *raft
 func (t *Transport) RequestPreVote(id raft.ServerID, to raft.ServerAddress, q *raft.RequestPreVoteRequest, a *raft.RequestPreVoteResponse) error {
 	if t.mute() {
 		return ErrMute
+	}
+	if t.blank(q.LastLogIndex) {
+		return ErrBlank
 	}
 	return t.inner.RequestPreVote(id, to, q, a)
 }
@@ -169,6 +183,11 @@ type Options struct {
 	// refused before Raft gets them, while heartbeats and votes go on. It must not
 	// block. Nil: there always is.
 	Crammed func() bool
+
+	// Blank says that this member must not vote for a candidate, nor be one, whose
+	// log ends at index last: it may have forgotten what it acknowledged. It must
+	// not block. Nil: it forgets nothing.
+	Blank func(last uint64) bool
 
 	// Installing is told of each snapshot that another member begins to send, by
 	// the index of its last entry. It must not block.

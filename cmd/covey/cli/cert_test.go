@@ -4,6 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -110,6 +113,28 @@ func TestVerbsShowACertificateWhereOneIsAskedFor(t *testing.T) {
 	} {
 		if o := status(args...); o.code == exitDone || !strings.Contains(o.errOut, says) {
 			t.Errorf("%q: %+v, want %q", args, o, says)
+		}
+	}
+}
+
+func TestWhatTLSLacksIsSaid(t *testing.T) {
+	h := httptest.NewUnstartedServer(http.NotFoundHandler())
+	h.Config.ErrorLog = log.New(io.Discard, "", 0)
+	h.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	h.StartTLS()
+	t.Cleanup(h.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := pki.Create(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for advice, args := range map[string][]string{
+		"--ca-file":     {"--endpoint", h.URL},
+		"--client-cert": {"--endpoint", h.URL, "--ca-file", ca},
+		"https://":      {"--endpoint", strings.Replace(h.URL, "https", "http", 1)},
+	} {
+		o := newWorld(t).run(append([]string{"cluster", "status"}, args...)...)
+		if o.code == 0 || !strings.Contains(o.errOut, advice) {
+			t.Errorf("%s: %+v", advice, o)
 		}
 	}
 }

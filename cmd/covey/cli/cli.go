@@ -150,10 +150,23 @@ wins over a variable, a variable over the file.`,
 		RunE:                       group,
 		SuggestionsMinimumDistance: 2,
 	}
-	root.AddCommand(
-		a.newServe(), a.newDev(), a.newDemo(), a.newKOT(), a.newCluster(), a.newWhy(), a.newBackup(), a.newRestore(), a.newKeyring(), a.newCert(),
-		a.newBucket(), a.newKey(), a.newDB(), a.newRestDB(), a.newCollection(), a.newKeyNest(), a.newAudit(), a.newBench(), a.newConfig(), a.newDoctor(), a.newHealth(), a.newVersion(),
-	)
+	for _, g := range []struct {
+		title string
+		verbs []*cobra.Command
+	}{
+		{"Run nodes:", []*cobra.Command{a.newDev(), a.newDemo(), a.newServe(), a.newKOT(), a.newConfig()}},
+		{"Use the data:", []*cobra.Command{a.newBucket(), a.newKey(), a.newDB(), a.newCollection(), a.newKeyNest()}},
+		{"Look after a cluster:", []*cobra.Command{a.newCluster(), a.newWhy(), a.newDoctor(), a.newHealth(), a.newBackup(), a.newRestore(), a.newKeyring(), a.newCert(), a.newRestDB(), a.newAudit()}},
+		{"Other commands:", []*cobra.Command{a.newBench(), a.newVersion()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, verb := range g.verbs {
+			verb.GroupID = g.title
+		}
+		root.AddCommand(g.verbs...)
+		root.SetHelpCommandGroupID(g.title)
+		root.SetCompletionCommandGroupID(g.title) // the last one counts
+	}
 	return root
 }
 

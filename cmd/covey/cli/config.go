@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -168,13 +169,22 @@ func (a *app) checkFile(path string) []config.Problem {
 	if len(found) > 0 {
 		return found
 	}
-	if err := a.readSecrets(&f); err != nil {
-		return []config.Problem{{Text: err.Error()}}
-	}
-	if err := f.Config.Check(); err != nil {
+	if err := a.checkServe(&f); err != nil {
 		return []config.Problem{{Text: err.Error()}}
 	}
 	return nil
+}
+
+// checkServe returns what serve would say against its settings before it opens
+// anything.
+func (a *app) checkServe(f *serveFlags) error {
+	if _, err := a.logger(f.logLevel, f.logFormat, new(slog.LevelVar)); err != nil {
+		return err
+	}
+	if err := a.readSecrets(f); err != nil {
+		return err
+	}
+	return f.Config.Check()
 }
 
 // missing says why the file that a setting names cannot be read, "" when it can,

@@ -127,6 +127,22 @@ func TestConfigCheckFindsWhatServeWouldRefuse(t *testing.T) {
 		"a folder for a file":      {"tls_cert: " + dir + "\n", []string{"is a folder, not a file"}},
 		"open to the network":      {"peer_addr: 0.0.0.0:8701\n", []string{"--peer-addr 0.0.0.0:8701 can be reached"}},
 		"half of a pair":           {"kvdb_create: root\n", []string{"--kvdb-create root needs a root key"}},
+		"nothing but a comment":    {"# mine\n", nil},
+		"a port without a host":    {"http_addr: 8700\n", []string{`--http-addr "8700": host:port is needed`}},
+		"no such port":             {"http_addr: 127.0.0.1:99999\n", []string{"host:port is needed"}},
+		"the same port twice":      {"http_addr: 127.0.0.1:8701\n", []string{"--http-addr 127.0.0.1:8701 and --peer-addr 127.0.0.1:8701 are the same port"}},
+		"a port of all addresses":  {"gossip_addr: 0.0.0.0:8700\ninsecure: true\n", []string{"are the same port"}},
+		"blanks between addresses": {"join: a:8702 b:8702\n", []string{"separated by commas"}},
+		"a URL to join":            {"join: [http://a:8700]\n", []string{"gossip addresses are needed"}},
+		"a port to be reached by":  {"advertise: 10.0.0.1:8701\n", []string{"a host or an IP alone"}},
+		"IPv6 to be reached by":    {"advertise: fd00::1\n", nil},
+		"any address to others":    {"advertise: 0.0.0.0\n", []string{"none that members can dial"}},
+		"reached by any address":   {"peer_addr: 0.0.0.0:8701\ninsecure: true\n", []string{"set --advertise"}},
+		"no such level":            {"log_level: loud\n", []string{"--log-level"}},
+		"no such id":               {"id: n 1\n", []string{"--id takes 1 to 64 letters"}},
+		"no such number of nodes":  {"bootstrap_expect: -1\n", []string{"--bootstrap-expect -1"}},
+		"too fast a heart":         {"heartbeat: 1ms\n", []string{"--heartbeat 1ms"}},
+		"less than no value":       {"kvdb_max_value: -5\n", []string{"--kvdb-max-value"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "covey.yaml")

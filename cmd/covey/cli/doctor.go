@@ -125,10 +125,7 @@ func (a *app) subject(f *doctorFlags, settings []doctor.Finding) (*doctor.Subjec
 func (a *app) describe(s *doctor.Subject, f *doctorFlags) {
 	conf := &f.serve.Config
 	s.Watermark, _ = room.Parse(conf.DiskWatermark) // what is wrong with it Check tells
-	err := a.readSecrets(&f.serve)
-	if err == nil {
-		err = conf.Check()
-	}
+	err := a.checkServe(&f.serve)
 	if err == nil && len(s.Settings) == 0 && (conf.DataDir == "" || conf.ID == "" && a.sources().File != "") {
 		err = errors.New("--id and --data-dir are needed")
 	}

@@ -3,9 +3,11 @@ package cli
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -162,6 +164,8 @@ func adviceFor(cmd *cobra.Command, err error) string {
 		return "Try: " + cmd.CommandPath() + " --help"
 	case !errors.As(err, &e):
 		return ""
+	case secureAdvice(e) != "":
+		return secureAdvice(e)
 	case e.Unreachable():
 		return "Is the node up? Try: covey cluster status"
 	case e.Unknown:
@@ -172,6 +176,20 @@ func adviceFor(cmd *cobra.Command, err error) string {
 		return fmt.Sprintf("Try again in %.0f s", math.Ceil(e.RetryAfter.Seconds()))
 	case errors.Is(err, client.ErrDenied):
 		return "Give the right key with --key-file or " + envKey + ", or the cluster's root key with --root-key-file or " + envRootKey
+	}
+	return ""
+}
+
+// secureAdvice is adviceFor a connection that came to nothing over TLS.
+func secureAdvice(e *client.Error) string {
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(e, &unknown):
+		return "Trust the CA of the node's certificate: --ca-file or COVEY_CA_FILE"
+	case e.Err != nil && strings.Contains(e.Err.Error(), "tls: certificate required"): // crypto/tls has no type for it
+		return "The node lets in clients with a certificate only: give --client-cert and --client-key"
+	case e.Status == http.StatusBadRequest && e.Reason == "":
+		return "If the node serves HTTPS, name it by https:// in --endpoint"
 	}
 	return ""
 }

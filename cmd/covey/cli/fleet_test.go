@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -34,6 +35,7 @@ type crew struct {
 	gossip [][]byte
 	stuck  bool // n2 learns of nothing
 	root   *auth.RootKey
+	twice  string // requests with this method are made by somebody else just before
 }
 
 // Status is that of nodes which hold what the state says.
@@ -74,7 +76,7 @@ func newCrew(t *testing.T) *crew {
 	}
 	reads := vault.NewRecorder(c.store.DB)
 	t.Cleanup(reads.Close)
-	h := httptest.NewServer(httpapi.New(httpapi.Config{
+	api := httpapi.New(httpapi.Config{
 		Cluster: c, DB: c.store.DB, Buckets: buckets, Collections: c.docs, Vault: c.vault, Readings: reads,
 		Feed: feed.New(c.store), Registry: prometheus.NewRegistry(), Root: c.root, Wait: 10 * time.Second,
 		Fleet: &admin.Fleet{Store: fleet.New(ring), Gossip: func() [][]byte { return c.gossip }, Follow: func(ctx context.Context) {
@@ -86,6 +88,14 @@ func newCrew(t *testing.T) *crew {
 				t.Error(err)
 			}
 		}},
+	})
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == c.twice {
+			other := r.Clone(r.Context())
+			other.Header.Del("Idempotency-Key")
+			api.ServeHTTP(httptest.NewRecorder(), other)
+		}
+		api.ServeHTTP(w, r)
 	}))
 	t.Cleanup(h.Close)
 	c.url, c.status.ClusterID = h.URL, strings.Repeat("ab", 16)
@@ -166,6 +176,9 @@ func TestTheGossipKeyIsRotated(t *testing.T) {
 	if got := c.verb(0, "keyring", "gossip", "list"); !strings.HasPrefix(got, next+"\t2023-") || strings.Contains(got, "\n") || next == old {
 		t.Errorf("list: %s", got)
 	}
+	c.twice = "DELETE"
+	next = c.verb(0, "keyring", "gossip", "rotate")
+	c.twice = ""
 	third := c.verb(0, "keyring", "gossip", "new")
 	c.verb(0, "keyring", "gossip", "use", third)
 	c.verb(5, "keyring", "gossip", "remove", third, "--yes")

@@ -159,8 +159,12 @@ func (a *app) rotateGossip(ctx context.Context, f *client.Fleet, within time.Dur
 		return "", err
 	}
 	for _, k := range g.Keys {
-		if k.ID != id {
-			err = errors.Join(err, f.RemoveGossipKey(ctx, k.ID))
+		if k.ID == id {
+			continue
+		}
+		// Who rotates at the same time may have removed it.
+		if gone := f.RemoveGossipKey(ctx, k.ID); !errors.Is(gone, client.ErrNotFound) {
+			err = errors.Join(err, gone)
 		}
 	}
 	return id, err

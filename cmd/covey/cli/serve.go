@@ -163,7 +163,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags, ready func(*server.Serve
 }
 
 // reload does what SIGHUP asks for.
-func (a *app) reload(s *server.Server, level *slog.LevelVar, log *slog.Logger) {
+func (a *app) reload(s reloader, level *slog.LevelVar, log *slog.Logger) {
 	var f serveFlags
 	fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	fs.ParseErrorsAllowlist.UnknownFlags = true // those of the root command
@@ -184,6 +184,9 @@ func (a *app) reload(s *server.Server, level *slog.LevelVar, log *slog.Logger) {
 	}
 	log.Info("read again: log level, certificates and keyring", "level", level.Level())
 }
+
+// reloader is a server whose files are read again.
+type reloader interface{ Reload() error }
 
 // onHangup calls f at each SIGHUP until the returned function is called.
 func (a *app) onHangup(f func()) (stop func()) {

@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/coveydb/covey/cmd/covey/demo"
-	"github.com/coveydb/covey/cmd/covey/server"
 )
 
 func TestServeStopsWhenItsParentIsGone(t *testing.T) {
@@ -64,17 +63,21 @@ func TestHangupReadsTheLogLevelAgain(t *testing.T) {
 	a.root = a.newRoot()
 	a.file = path // newRoot binds the flag, whose default is none
 	var level slog.LevelVar
+	var idle files
 	log := slog.New(slog.DiscardHandler)
 	for text, want := range map[string]slog.Level{"log_level: debug": slog.LevelDebug, "log_level: error": slog.LevelError} {
 		write(text)
-		if a.reload(&server.Server{}, &level, log); level.Level() != want {
+		if a.reload(&idle, &level, log); level.Level() != want {
 			t.Errorf("%q: the level is %v", text, level.Level())
 		}
 	}
 	before := level.Level()
 	write("log_level: loud")
-	if a.reload(&server.Server{}, &level, log); level.Level() != before {
+	if a.reload(&idle, &level, log); level.Level() != before {
 		t.Errorf("a bad file changed the level to %v", level.Level())
+	}
+	if idle.read != 3 {
+		t.Errorf("certificates and keyring were read %d times, the signal came 3 times", idle.read)
 	}
 }
 
@@ -124,4 +127,12 @@ func TestDevServesShowsItsRootKeyOnceAndStops(t *testing.T) {
 			t.Errorf("the root key is shown: %v, want %v", got, shown)
 		}
 	}
+}
+
+// files counts how often they are read again.
+type files struct{ read int }
+
+func (f *files) Reload() error {
+	f.read++
+	return nil
 }

@@ -176,12 +176,25 @@ func readFile(path string) (doc document, err error) {
 
 // parse reads a flat YAML mapping of names to values or lists of values.
 func parse(text []byte) (layer, error) {
-	var doc map[string]yaml.Node
+	var root yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(text))
-	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+	if err := dec.Decode(&root); errors.Is(err, io.EOF) {
 		return layer{}, nil
 	} else if err != nil {
-		return nil, err
+		return nil, plainError(err)
+	}
+	if root.Content[0].Kind == yaml.ScalarNode && root.Content[0].Tag == "!!null" {
+		return layer{}, nil // nothing but "---"
+	}
+	if root.Content[0].Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("line %d: settings are needed, one a line, such as \"data_dir: /var/lib/covey\"", root.Content[0].Line)
+	}
+	var doc map[string]yaml.Node
+	if err := root.Decode(&doc); err != nil {
+		return nil, plainError(err)
+	}
+	if err := dec.Decode(&root); !errors.Is(err, io.EOF) {
+		return nil, errors.New("it holds more than one document: take out what is behind the second \"---\"")
 	}
 	l := layer{}
 	for name, node := range doc {
@@ -192,6 +205,15 @@ func parse(text []byte) (layer, error) {
 		l[name] = value
 	}
 	return l, nil
+}
+
+// plainError puts what the parser says on one line, without the parser's name.
+func plainError(err error) error {
+	var several *yaml.TypeError
+	if errors.As(err, &several) {
+		return errors.New(strings.Join(several.Errors, "; "))
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
 }
 
 // scalar returns the text of a value as it was written, so that a flag parses
@@ -257,8 +279,16 @@ func invalid(f *pflag.Flag, err error) error {
 		}
 	}
 	var bad *pflag.InvalidValueError
-	if errors.As(err, &bad) {
-		return fmt.Errorf("%q is not a valid %s: %w", bad.GetValue(), f.Value.Type(), errors.Unwrap(bad))
+	if !errors.As(err, &bad) {
+		return err
 	}
-	return err
+	if form := forms[f.Value.Type()]; form != "" {
+		return fmt.Errorf("%q is not a valid %s: it is %s", bad.GetValue(), f.Value.Type(), form)
+	}
+	return fmt.Errorf("%q is not a valid %s: %w", bad.GetValue(), f.Value.Type(), errors.Unwrap(bad))
+}
+
+// forms say of the types of flags what a value looks like.
+var forms = map[string]string{
+	"bool": "true or false", "duration": "a time with its unit, such as 500ms, 5s or 1h30m", "int": "a whole number",
 }

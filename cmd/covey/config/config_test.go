@@ -116,7 +116,10 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		{"no value", "data_dir:", "", "data_dir has no value"},
 		{"not YAML", "{", "", "covey.yaml"},
 		{"twice the same name", "insecure: true\ninsecure: false", "", "already defined"},
-		{"one value, not a mapping", "data_dir", "", "covey.yaml"},
+		{"one value, not a mapping", "# mine\ndata_dir", "", "line 2: settings are needed, one a line"},
+		{"a list, not a mapping", "[a, b]", "", "line 1: settings are needed, one a line"},
+		{"two documents", "insecure: true\n---\ninsecure: false\n", "", "more than one document"},
+		{"a time without a unit", "heartbeat: 5", "", `"5" is not a valid duration: it is a time with its unit`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

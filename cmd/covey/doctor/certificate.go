@@ -18,8 +18,7 @@ func readChain(c Certificates, now time.Time) Chain {
 		return chain
 	}
 	chain.Leaf = own[0]
-	if _, err := os.Stat(c.Key); err != nil {
-		chain.Err = err
+	if _, chain.Err = os.ReadFile(c.Key); chain.Err != nil {
 		return chain
 	}
 	_, chain.Mismatch = tls.LoadX509KeyPair(c.Cert, c.Key)

@@ -28,6 +28,8 @@ func judgeCluster(s *Subject, f *Facts) []Finding {
 		return skipped("no node answers on %s; name another with --endpoint", s.HTTPAddr)
 	case errors.Is(f.StatusErr, client.ErrDenied):
 		return []Finding{found(Problem, s.Endpoint+" does not take the root key", "give the cluster's own; it is the same on all nodes")}
+	case strings.Contains(f.StatusErr.Error(), "tls: certificate required"): // crypto/tls has no type for it
+		return []Finding{found(Problem, "the nodes let in clients with a certificate only", "give --client-cert and --client-key; covey cert client makes them")}
 	case errors.As(f.StatusErr, &e) && e.Unreachable():
 		return []Finding{found(Problem, fmt.Sprintf("no endpoint answers: %v", f.StatusErr), "start the node, or name one that runs with --endpoint")}
 	}
@@ -38,7 +40,7 @@ func reason(s client.Status) string {
 	if s.Reason == "" {
 		return "no reason is known"
 	}
-	return s.Reason
+	return strings.TrimPrefix(s.Reason, "no leader: ")
 }
 
 const roleVoter = "voter"

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coveydb/covey/client"
 	"github.com/coveydb/covey/internal/pki"
 	"github.com/coveydb/covey/node/room"
 )
@@ -206,6 +207,11 @@ func judgeJoin(s *Subject, f *Facts) (out []Finding) {
 			continue
 		}
 		others++
+		if m, what := f.otherPort(r.Addr); what != "" {
+			silent++
+			out = append(out, found(Problem, fmt.Sprintf("--join %s is the address of node %s for %s, not for gossip", r.Addr, m.ID, what), "write "+m.GossipAddr))
+			continue
+		}
 		if r.Err == nil {
 			continue
 		}
@@ -223,6 +229,22 @@ func judgeJoin(s *Subject, f *Facts) (out []Finding) {
 		}
 	}
 	return orOK(out, "%d addresses of other nodes answer", others)
+}
+
+// otherPort returns the member that has addr for something else than gossip,
+// and for what.
+func (f *Facts) otherPort(addr string) (m client.Member, what string) {
+	for _, m := range f.Status.Members {
+		switch addr {
+		case m.GossipAddr:
+			return m, ""
+		case m.PeerAddr:
+			return m, "peers"
+		case m.HTTPAddr:
+			return m, "clients"
+		}
+	}
+	return m, ""
 }
 
 // renew is how long before its end a certificate should be replaced, at most;

@@ -1,10 +1,15 @@
 package doctor
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io"
 	"io/fs"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +17,7 @@ import (
 	"time"
 
 	"github.com/coveydb/covey/client"
+	"github.com/coveydb/covey/internal/pki"
 	"github.com/coveydb/covey/node/room"
 )
 
@@ -51,6 +57,8 @@ func TestFactsAreJudged(t *testing.T) {
 		{"a certificate of a day with half a day to go", lasting(-day/2, day/2), "certificates", OK, ""},
 		{"a certificate of a day with two hours to go", lasting(-22*time.Hour, 2*time.Hour), "certificates", Warning, "expires at"},
 		{"a file open to its group", Facts{Modes: []Mode{{File: File{"root-key-file", "r"}, Perm: 0o640}}}, "files", Warning, "its group has access"},
+		{"no leader", Facts{Status: client.Status{ID: "n1", Reason: "no leader: gossip sees 1 of 3 voters"}}, "cluster", Problem, "there is no leader: gossip sees"},
+		{"a port for clients to join", Facts{Joins: []Reach{{Addr: "b:8700"}}, Status: client.Status{Members: []client.Member{{ID: "n2", HTTPAddr: "b:8700", GossipAddr: "b:8702"}}}}, "join", Problem, "node n2 for clients, not for gossip"},
 		{"a clock a little off", Facts{Clocks: []Clock{{ID: "n2", Ahead: 1400 * time.Millisecond, Within: time.Second, Sampled: true}}}, "clock", OK, ""},
 		{"a clock off", Facts{Clocks: []Clock{{ID: "n2", Ahead: -5 * time.Second, Within: time.Second, Sampled: true}}}, "clock", Warning, "5s behind"},
 		{"a clock far off", Facts{Clocks: []Clock{{ID: "n2", Ahead: time.Hour, Within: time.Second, Sampled: true}}}, "clock", Problem, "1h0m0s ahead of"},
@@ -114,5 +122,45 @@ func TestProbeLeavesNothingBehind(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestAddressToJoinNeedsNoPort(t *testing.T) {
+	s := &Subject{Gossip: "192.0.2.1:8702", Join: []string{"192.0.2.2", "192.0.2.2:9", "fd00::2", "192.0.2.1"}}
+	var got []string
+	for _, r := range joins(t.Context(), s) {
+		got = append(got, r.Addr)
+		if r.Own != (r.Addr == s.Gossip) {
+			t.Errorf("%+v", r)
+		}
+	}
+	if want := []string{"192.0.2.2:8702", "192.0.2.2:9", "[fd00::2]:8702", "192.0.2.1:8702"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestKeyThatCannotBeReadIsNoMismatch(t *testing.T) {
+	dir := t.TempDir()
+	ca, err := pki.NewAuthority("test", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := dir + "/ca.pem"
+	if err := os.WriteFile(cert, ca.CertPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c := readChain(Certificates{Cert: cert, Key: dir}, time.Now()); c.Err == nil || c.Mismatch != nil {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestNodeThatAsksForCertificatesLives(t *testing.T) {
+	node := httptest.NewUnstartedServer(http.NotFoundHandler())
+	node.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	node.Config.ErrorLog = log.New(io.Discard, "", 0)
+	node.StartTLS()
+	defer node.Close()
+	if !lives(t.Context(), &Subject{HTTPAddr: node.Listener.Addr().String(), HTTPS: true}) {
+		t.Error("it is taken for dead")
 	}
 }

@@ -22,8 +22,8 @@ var errNotAsked = errors.New("not asked")
 func lives(ctx context.Context, s *Subject) bool {
 	resp, err := s.get(ctx, Dialable(s.HTTPAddr), "/livez")
 	if err != nil {
-		var alert tls.AlertError
-		return errors.As(err, &alert) // it asks for a client's certificate
+		var op *net.OpError
+		return errors.As(err, &op) && op.Op == "remote error" // a TLS alert: it asks for a client's certificate
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 16))
@@ -203,6 +203,9 @@ func joins(ctx context.Context, s *Subject) (out []Reach) {
 	}
 	here := localAddrs()
 	for _, addr := range s.Join[:min(len(s.Join), maxDials)] {
+		if net.ParseIP(addr) != nil || !strings.Contains(addr, ":") {
+			addr = net.JoinHostPort(addr, port) // as gossip takes it
+		}
 		r := Reach{What: "gossip", Addr: addr}
 		host, p, err := net.SplitHostPort(addr)
 		if err == nil && p == port {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"os"
@@ -43,8 +44,17 @@ func (c *Config) check() error {
 		as.Insecure = true // until the token gives certificates
 	}
 	as.Log = slog.New(slog.DiscardHandler)
-	_, err := as.parse()
-	return err
+	p, err := as.parse()
+	if err != nil {
+		return err
+	}
+	if _, err := as.buckets(p, nil); err != nil {
+		return err
+	}
+	conf := as.forNode(p)
+	// A file may leave these to the command line.
+	conf.ID, conf.DataDir = cmp.Or(c.ID, "n1"), cmp.Or(c.DataDir, ".")
+	return conf.Check()
 }
 
 // GossipKeyName returns what the key in a file for GossipKeyFile is called, ""

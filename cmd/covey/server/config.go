@@ -13,8 +13,10 @@ import (
 	"github.com/coveydb/covey/internal/auth"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/seal"
+	"github.com/coveydb/covey/layer/bucket"
 	"github.com/coveydb/covey/layer/collection"
 	"github.com/coveydb/covey/layer/vault"
+	"github.com/coveydb/covey/node"
 	"github.com/coveydb/covey/node/raftlog"
 	"github.com/coveydb/covey/node/room"
 	"github.com/coveydb/covey/outgoing/smtp"
@@ -147,23 +149,34 @@ func (c *Config) keyring() (ring *seal.Keyring, err error) {
 	return ring, nil
 }
 
-// parse reads everything that does not need the network or the data folder.
-func (c *Config) parse() (*parsed, error) {
-	if err := c.checkExposure(); err != nil {
-		return nil, err
-	}
-	p := &parsed{}
-	var err error
+// parseDisk reads how data is kept.
+func (c *Config) parseDisk(p *parsed) (err error) {
 	switch c.RaftLog {
 	case "", "wal":
 		p.raftLog = raftlog.WAL
 	case "bolt":
 		p.raftLog = raftlog.Bolt
 	default:
-		return nil, errs.E(errs.Invalid, "--raft-log %q: it is wal or bolt", c.RaftLog)
+		return errs.E(errs.Invalid, "--raft-log %q: it is wal or bolt", c.RaftLog)
 	}
 	if p.watermark, err = room.Parse(c.DiskWatermark); err != nil {
-		return nil, errs.E(errs.Invalid, "--disk-watermark: %w", err)
+		return errs.E(errs.Invalid, "--disk-watermark: %w", err)
+	}
+	return nil
+}
+
+// parse reads everything that does not need the network or the data folder.
+func (c *Config) parse() (*parsed, error) {
+	if err := c.checkAddresses(); err != nil {
+		return nil, err
+	}
+	if err := c.checkExposure(); err != nil {
+		return nil, err
+	}
+	p := &parsed{}
+	var err error
+	if err := c.parseDisk(p); err != nil {
+		return nil, err
 	}
 	if n := len(c.RootKey); n > 0 && n < minRootKey {
 		return nil, errs.E(errs.Invalid, "--root-key-file: the key has %d characters, at least %d are needed: head -c 32 /dev/urandom | base64 makes one", n, minRootKey)
@@ -205,6 +218,26 @@ func (c *Config) parse() (*parsed, error) {
 	}
 	p.httpTLS, err = c.httpCertificate()
 	return p, err
+}
+
+// forNode is what the node is told by the operator.
+func (c *Config) forNode(p *parsed) node.Config {
+	return node.Config{
+		ID: c.ID, DataDir: c.DataDir, Release: c.Release, PeerAddr: c.PeerAddr, GossipAddr: c.GossipAddr, Advertise: c.Advertise,
+		BootstrapExpect: c.BootstrapExpect, Join: c.Join, NonVoter: c.NonVoter,
+		Watermark: p.watermark, RaftLog: p.raftLog, Heartbeat: c.Heartbeat, StableFor: c.StableFor, GossipKeys: p.gossipKeys, Logger: c.Log,
+	}
+}
+
+// buckets opens the KVdb layer.
+func (c *Config) buckets(p *parsed, root *auth.RootKey) (*bucket.Buckets, error) {
+	buckets, err := bucket.New(bucket.Config{
+		MaxValue: c.KVdbMaxValue, CreateNeedsRoot: c.KVdbCreate == "root", Root: root, Keyring: p.keyring,
+	})
+	if err != nil {
+		return nil, errs.E(errs.KindOf(err), "--kvdb-max-value: %w", err)
+	}
+	return buckets, nil
 }
 
 // parseKVdb returns the limits of the KVdb API.

@@ -19,6 +19,7 @@ import (
 //	gossip.json   the gossip keys that the cluster agreed on last
 //	joined.json   what a join token gave, besides:
 //	key.pem, cert.pem, ca.pem
+//	renewed.json  the pair that takes the place of key.pem and cert.pem, until it has
 const peerFolder = "peer"
 
 // keptKeys is this node's copy of the cluster's gossip keys, with which it starts:

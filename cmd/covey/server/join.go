@@ -45,6 +45,9 @@ func (c *Config) join(ctx context.Context) error {
 		}
 		return nil
 	}
+	if err := finishRenewal(c.peerFiles()); err != nil {
+		return err
+	}
 	certs, err := pki.ReadCertificates(c.peerPath("cert.pem"))
 	switch {
 	case err == nil && (time.Now().Before(certs[0].NotAfter) || c.JoinTokenFile == ""):
@@ -79,7 +82,7 @@ func (c *Config) adopt() error {
 		return errs.E(errs.Invalid, "data folder: what this node joined with cannot be read: %w: remove %s and join with a new token", err, filepath.Join(c.DataDir, peerFolder))
 	}
 	c.joined = &j
-	c.PeerTLS = TLSFiles{CA: c.peerPath("ca.pem"), Cert: c.peerPath("cert.pem"), Key: c.peerPath("key.pem")}
+	c.PeerTLS = c.peerFiles()
 	if j.HTTPS && c.HTTPTLS.Cert == "" && c.HTTPTLS.Key == "" {
 		c.HTTPTLS.Cert, c.HTTPTLS.Key = c.PeerTLS.Cert, c.PeerTLS.Key
 	}
@@ -89,6 +92,11 @@ func (c *Config) adopt() error {
 		}
 	}
 	return nil
+}
+
+// peerFiles are what a token gives.
+func (c *Config) peerFiles() TLSFiles {
+	return TLSFiles{CA: c.peerPath("ca.pem"), Cert: c.peerPath("cert.pem"), Key: c.peerPath("key.pem")}
 }
 
 // redeem presents the token and stores what comes back. The certificate comes

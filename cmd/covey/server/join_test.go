@@ -344,3 +344,31 @@ func TestACertificateIsRenewedWhenTheClusterHasAnotherCA(t *testing.T) {
 func TestARenewerOfOtherNodesDoesNothing(t *testing.T) {
 	(&Config{}).newRenewer(nil).Run(t.Context()) // it returns, as a node without a token has no renewer
 }
+
+func TestARenewalThatWasCutShortIsFinishedAtTheStart(t *testing.T) {
+	g := newGate(t)
+	c, _ := g.newcomer()
+	if err := c.join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	pair, err := g.ca.IssueNode("n4", []string{"10.0.0.4"}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := json.Marshal(pair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := c.peerFiles()
+	// The node stopped when the key was in its place and the certificate was not.
+	if err := errors.Join(pki.Create(renewedPath(f), next, 0o600), pki.Replace(f.Key, pair.Key, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	again := Config{ID: "n4", DataDir: c.DataDir, Log: c.Log}
+	if err := again.join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.peerCertificate(); err != nil || hasFile(renewedPath(f)) {
+		t.Errorf("the files do not fit together: %v", err)
+	}
+}

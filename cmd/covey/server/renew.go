@@ -3,7 +3,11 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/coveydb/covey/internal/errs"
@@ -124,7 +128,14 @@ func (r *renewer) renew(ctx context.Context) error {
 	if err := pki.Replace(r.files.CA, got.CA, 0o600); err != nil {
 		return err
 	}
-	if err := (pki.Pair{Cert: got.Cert, Key: key}).Replace(r.files.Cert, r.files.Key); err != nil {
+	next, err := json.Marshal(pki.Pair{Cert: got.Cert, Key: key})
+	if err != nil {
+		return err
+	}
+	if err := pki.Replace(renewedPath(r.files), append(next, '\n'), 0o600); err != nil {
+		return err
+	}
+	if err := finishRenewal(r.files); err != nil {
 		return err
 	}
 	r.joined.CASet, r.joined.Issued = got.CASet, time.Now().Unix()
@@ -136,4 +147,33 @@ func (r *renewer) renew(ctx context.Context) error {
 		r.log.Info("the certificate of this node was renewed", "until", certs[0].NotAfter.UTC())
 	}
 	return err
+}
+
+// renewedPath is of a certificate and its key, both in one file, until they are
+// in the place of the old ones.
+func renewedPath(f TLSFiles) string { return filepath.Join(filepath.Dir(f.Key), "renewed.json") }
+
+// finishRenewal puts what was renewed in the place of the old files, and does
+// nothing if that is done. A node that stopped between the two files would have
+// a key without its certificate, and could neither start nor ask for another.
+func finishRenewal(f TLSFiles) error {
+	path := renewedPath(f)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var next pki.Pair
+	if err == nil {
+		err = json.Unmarshal(text, &next)
+	}
+	if err == nil {
+		err = next.Replace(f.Cert, f.Key)
+	}
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if err != nil {
+		return errs.E(errs.Invalid, "data folder: the renewed certificate in %s was not put in its place: %w", path, err)
+	}
+	return nil
 }

@@ -23,7 +23,6 @@ import (
 	"github.com/coveydb/covey/kv/feed"
 	"github.com/coveydb/covey/kv/outbox"
 	"github.com/coveydb/covey/kv/sealed"
-	"github.com/coveydb/covey/layer/bucket"
 	"github.com/coveydb/covey/layer/collection"
 	"github.com/coveydb/covey/layer/collection/media"
 	"github.com/coveydb/covey/layer/vault"
@@ -80,11 +79,9 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, &ConfigError{err}
 	}
 	root := auth.NewRootKeys(cfg.RootKey)
-	buckets, err := bucket.New(bucket.Config{
-		MaxValue: cfg.KVdbMaxValue, CreateNeedsRoot: cfg.KVdbCreate == "root", Root: root, Keyring: p.keyring,
-	})
+	buckets, err := cfg.buckets(p, root)
 	if err != nil {
-		return nil, &ConfigError{errs.E(errs.KindOf(err), "--kvdb-max-value: %w", err)}
+		return nil, &ConfigError{err}
 	}
 	s := &Server{cfg: cfg, relay: p.relay, certs: []*certificate{p.httpTLS, p.peerTLS}, doors: cfg.doors(p.httpTLS)}
 	if err := s.listen(); err != nil {
@@ -92,15 +89,10 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	registry := newRegistry(cfg.Release)
 	registry.MustRegister(newExpiry(s.certs...))
-	s.node, err = node.Open(ctx, node.Config{
-		ID: cfg.ID, DataDir: cfg.DataDir, Release: cfg.Release,
-		PeerAddr: cfg.PeerAddr, GossipAddr: cfg.GossipAddr, HTTPAddr: s.advertised(), Advertise: cfg.Advertise,
-		BootstrapExpect: cfg.BootstrapExpect, Join: cfg.Join, NonVoter: cfg.NonVoter,
-		Watermark: p.watermark, Vital: vault.Vital, Own: ownRecords(),
-		RaftLog: p.raftLog, Heartbeat: cfg.Heartbeat, StableFor: cfg.StableFor,
-		TLS: p.peerTLS.forPeers(), GossipKeys: p.gossipKeys, Logger: cfg.Log, Metrics: registry,
-	})
-	if err != nil {
+	conf := cfg.forNode(p)
+	conf.HTTPAddr, conf.Metrics = s.advertised(), registry
+	conf.Vital, conf.Own, conf.TLS = vault.Vital, ownRecords(), p.peerTLS.forPeers()
+	if s.node, err = node.Open(ctx, conf); err != nil {
 		return nil, errors.Join(err, s.closeListeners())
 	}
 	db, changes, collections := kv.New(s.node), feed.New(s.node), collection.New(p.restdb)
