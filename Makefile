@@ -18,7 +18,7 @@ run: build ## build, then run a cluster of three processes on this machine until
 	@exec $(BIN) demo --nodes $(NODES) $(ARGS)
 
 test: ## run all tests
-	$(GO) test -p 3 $(PKGS)
+	$(GO) test -p 3 -timeout 20m $(PKGS)
 
 check: lint ## before a commit: formatting, vet, staticcheck, the house rules, all tests with -race
 	$(GO) test ./internal/archtest/...

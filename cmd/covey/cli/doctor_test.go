@@ -73,7 +73,17 @@ func newPatient(t *testing.T) *patient {
 		}
 		cancel()
 	}
-	return p
+	// Nodes tell of their master keys a moment after they are ready.
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		findings, _ := p.run(append(p.elsewhere(), "--root-key-file", p.path("root.key"))...)
+		i := slices.IndexFunc(findings, func(f doctor.Finding) bool { return f.Check == "keyring" })
+		if i >= 0 && findings[i].State == doctor.OK {
+			return p
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the keyring is not in order: %+v", findings)
+		}
+	}
 }
 
 func (p *patient) start(c server.Config) *server.Server {

@@ -164,16 +164,32 @@ func judgeKeyring(s *Subject, f *Facts) (out []Finding) {
 	if f.KeysErr != nil {
 		return unasked(s, f)
 	}
+	var silent []string
 	for _, k := range f.Keys.Keys {
 		if s.Local && !slices.Contains(k.Nodes, f.self(s)) || s.Local && f.self(s) == "" {
 			out = append(out, judgeKey(s, f, k)...)
 		}
-		if len(k.PrimaryOn) > 0 && len(k.Missing) > 0 {
-			out = append(out, found(Problem, fmt.Sprintf("master key %s, which seals on %s, is missing on %s", k.ID, strings.Join(k.PrimaryOn, ", "), strings.Join(k.Missing, ", ")),
+		missing := slices.DeleteFunc(slices.Clone(k.Missing), func(id string) bool { return !holdsAny(f.Keys.Keys, id) })
+		if len(k.PrimaryOn) > 0 && len(missing) > 0 {
+			out = append(out, found(Problem, fmt.Sprintf("master key %s, which seals on %s, is missing on %s", k.ID, strings.Join(k.PrimaryOn, ", "), strings.Join(missing, ", ")),
 				"give those nodes the keyring file of the others; see Master keys in docs/operations.md"))
 		}
+		for _, id := range k.Missing {
+			if len(k.PrimaryOn) > 0 && !slices.Contains(missing, id) && !slices.Contains(silent, id) {
+				silent = append(silent, id)
+			}
+		}
+	}
+	if len(silent) > 0 {
+		out = append(out, found(Warning, fmt.Sprintf("%s told of no master key", strings.Join(silent, ", ")),
+			"a node that has just started tells within seconds: look again; else start it with the --keyring-file of the others"))
 	}
 	return orOK(out, "%d master keys, each on every node", len(f.Keys.Keys))
+}
+
+// holdsAny reports whether a node has told that it holds some master key.
+func holdsAny(keys []client.MasterKey, id string) bool {
+	return slices.ContainsFunc(keys, func(k client.MasterKey) bool { return slices.Contains(k.Nodes, id) })
 }
 
 // judgeKey judges a key that the cluster knows and the running node on this

@@ -65,7 +65,10 @@ func TestFactsAreJudged(t *testing.T) {
 		{"no clock that was read", Facts{Clocks: []Clock{{ID: "n2"}}}, "clock", Skipped, ""},
 		{"a gossip key that one lacks", Facts{Gossip: client.GossipKeys{Encrypted: true, Keys: []client.GossipKey{{ID: "k", UsedBy: []string{"n1"}, Missing: []string{"n2"}}}}}, "gossip-keys", Problem, "missing on n2"},
 		{"a gossip key that is being given out", Facts{Gossip: client.GossipKeys{Encrypted: true, Keys: []client.GossipKey{{ID: "k", Missing: []string{"n2"}}}}}, "gossip-keys", OK, ""},
-		{"a master key that one lacks", Facts{Keys: client.KeyringStatus{Keys: []client.MasterKey{{ID: "k", Nodes: []string{"n1"}, PrimaryOn: []string{"n1"}, Missing: []string{"n2"}}}}}, "keyring", Problem, "missing on n2"},
+		{"a master key that one lacks", Facts{Keys: client.KeyringStatus{Keys: []client.MasterKey{
+			{ID: "k", Nodes: []string{"n1"}, PrimaryOn: []string{"n1"}, Missing: []string{"n2"}}, {ID: "old", Nodes: []string{"n1", "n2"}},
+		}}}, "keyring", Problem, "missing on n2"},
+		{"a node that told of no master key", Facts{Keys: client.KeyringStatus{Keys: []client.MasterKey{{ID: "k", Nodes: []string{"n1"}, PrimaryOn: []string{"n1"}, Missing: []string{"n2"}}}}}, "keyring", Warning, "n2 told of no master key"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			found := Judge(&local, &tt.facts)
