@@ -133,7 +133,9 @@ func (n *Node) heir(ctx context.Context, c *consensus, to string) (raft.Server, 
 	if len(voters) == 0 {
 		return raft.Server{}, errs.E(errs.Conflict, "there is no other voter that could lead")
 	}
-	limit := time.Now().Add(5 * n.cfg.Heartbeat)
+	// Who is far behind is waited for longer than who says nothing at all.
+	silence := time.Now().Add(n.cfg.Heartbeat)
+	limit := silence.Add(4 * n.cfg.Heartbeat)
 	for {
 		best, lag, ok := n.closest(ctx, c, voters)
 		switch {
@@ -143,7 +145,7 @@ func (n *Node) heir(ctx context.Context, c *consensus, to string) (raft.Server, 
 			return best, nil // Raft brings it up while writes wait
 		case ok && time.Now().After(limit):
 			return best, errs.E(errs.Conflict, "node %s is %d entries behind and cannot take over yet", best.ID, lag)
-		case time.Now().After(limit):
+		case !ok && time.Now().After(silence):
 			return best, errs.E(errs.Conflict, "no voter that could lead answers: %v", voterNames(voters))
 		}
 		t := time.NewTimer(heirEvery)
