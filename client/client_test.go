@@ -131,7 +131,7 @@ func TestStatusesBecomeTypedErrors(t *testing.T) {
 				w.Header().Set("Covey-Reason", "because")
 				w.WriteHeader(tt.status)
 			})
-			c := open(t, Config{Endpoints: []string{url}, Timeout: 50 * time.Millisecond})
+			c := open(t, Config{Endpoints: []string{url}, Timeout: time.Second})
 			_, err := c.Bucket("b", "").Set(t.Context(), "k", nil, Write{})
 			for _, e := range all {
 				if got, want := errors.Is(err, e), e == tt.want; got != want {

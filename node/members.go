@@ -90,40 +90,43 @@ func (n *Node) ChangeMember(ctx context.Context, q cluster.MemberChange) (did cl
 	return did, err
 }
 
-// changeMember answers ChangeMember on the leader.
+// changeMember answers ChangeMember on the leader. A leader that is to go hands
+// the lead over, and has the next one go on. It holds no turn then: for a moment
+// it may still take itself for the leader, and would wait for itself.
 func (n *Node) changeMember(ctx context.Context, q cluster.MemberChange) (cluster.MemberChange, error) {
+	did, own, err := n.changeHere(ctx, q)
+	if own && err == nil {
+		err = n.AskLeader(ctx, opMember, q, &did)
+	}
+	return did, err
+}
+
+// changeHere makes a change when it is its turn. own is true for one of this node
+// itself: then only the lead was handed over.
+func (n *Node) changeHere(ctx context.Context, q cluster.MemberChange) (did cluster.MemberChange, own bool, err error) {
 	select {
 	case n.changing <- struct{}{}:
 		defer func() { <-n.changing }()
 	case <-ctx.Done():
-		return q, errs.E(errs.Unavailable, "another change of the membership is under way")
+		return q, false, errs.E(errs.Unavailable, "another change of the membership is under way")
 	}
 	c, err := n.raft()
 	if err != nil {
-		return q, err
+		return q, false, err
 	}
 	if _, err := n.leading(); err != nil {
-		return q, err
+		return q, false, err
 	}
 	have := (&duties{n: n, c: c, began: time.Now()}).have(ctx, c.servers())
 	x := memberChange{n: n, c: c, MemberChange: q, have: have, seen: n.gossip.Members()}
 	if err := x.judge(); err != nil || q.DryRun {
-		return x.MemberChange, err
+		return x.MemberChange, false, err
 	}
 	if q.Node == n.cfg.ID && q.Change != cluster.DoPromote {
-		return n.changeSelf(ctx, c, q)
+		return q, true, n.transfer(ctx, c, "")
 	}
 	err = x.carryOut(ctx)
-	return x.MemberChange, err
-}
-
-// changeSelf hands the lead over and has the next leader go on.
-func (n *Node) changeSelf(ctx context.Context, c *consensus, q cluster.MemberChange) (did cluster.MemberChange, err error) {
-	if err := n.transfer(ctx, c, ""); err != nil {
-		return q, err
-	}
-	err = n.AskLeader(ctx, opMember, q, &did)
-	return did, err
+	return x.MemberChange, false, err
 }
 
 // memberChange is a change that an operator asked this leader for.
