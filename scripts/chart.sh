@@ -52,10 +52,16 @@ refused() {
 helm lint --strict "$chart" "${secure[@]}"
 render secure "${secure[@]}"
 render trusted --set existingSecret=covey --set insecure=true
+render single --set replicas=1 --set existingSecret=covey --set insecure=true
+render peers --set existingSecret=covey --set tls.peerSecret=peers --set insecure=true
+render clients --set existingSecret=covey --set tls.httpSecret=clients --set insecure=true --set-string image.tag=1.2
 render full "${secure[@]}" --set replicas=5 --set antiAffinity=hard --set serviceMonitor.enabled=true \
 	--set settings.kvdb_rate_limit="1000 per hour" --set 'settings.trusted_proxies={10.0.0.0/8,10.1.0.0/16}' \
 	--set persistence.storageClass=fast --set 'extraEnv[0].name=COVEY_KOT_PASSWORD' --set 'extraEnv[0].value=x' \
 	--set 'tolerations[0].key=data' --set nodeSelector.disk=ssd --set podAnnotations.a=b --set serviceMonitor.labels.release=prometheus
 refused "existingSecret is required" --set insecure=true
 refused "say with insecure=true" --set existingSecret=covey
+refused "say with insecure=true" --set existingSecret=covey --set tls.peerSecret=peers
 refused "antiAffinity" "${secure[@]}" --set antiAffinity=none
+refused "replicas" "${secure[@]}" --set replicas=0
+refused "peersecret" "${secure[@]}" --set tls.peersecret=peers

@@ -13,7 +13,7 @@ takes about a minute.
   --keep   leave the containers running
 
   COMPOSE  how Compose is called (docker compose, or docker-compose)
-  DOCKER   how docker is called (docker)
+  DOCKER   how docker is called (docker); one that builds with BuildKit
   COVEY    a static binary for this machine (it is built otherwise)
   COVEY_PORT_N1, _N2, _N3   ports of this machine to use (18700, 18710, 18720)
 TEXT
@@ -31,17 +31,17 @@ cd "$(dirname "$0")/.."
 docker=${DOCKER:-docker}
 compose=${COMPOSE-}
 if [ -z "$compose" ]; then
-	if $docker compose version >/dev/null 2>&1; then compose="$docker compose"; else compose=docker-compose; fi
+	if $docker compose version >/dev/null 2>&1; then compose="$docker compose"; else compose="docker-compose"; fi
 fi
 $docker info >/dev/null 2>&1 || { echo "compose-smoke.sh: no Docker engine answers: $docker info" >&2; exit 2; }
 
-work=$(mktemp -d)
+work=$(mktemp -d) started=''
 export COMPOSE_PROJECT_NAME=covey-smoke COVEY_TARGET=local COVEY_IMAGE=covey:smoke
 export COVEY_SECRETS=$work/secrets COVEY_UID
 export COVEY_PORT_N1=${COVEY_PORT_N1:-18700} COVEY_PORT_N2=${COVEY_PORT_N2:-18710} COVEY_PORT_N3=${COVEY_PORT_N3:-18720}
 end() {
 	status=$?
-	[ $status = 0 ] || $compose logs --tail 20 >&2 || true
+	[ $status = 0 ] || [ -z "$started" ] || $compose logs --tail 20 >&2 || true
 	if [ -z "$keep" ]; then
 		$compose down --volumes --timeout 15 >/dev/null 2>&1 || true
 		$docker image rm covey:smoke >/dev/null 2>&1 || true
@@ -64,7 +64,7 @@ owner=()
 COVEY_UID=$(id -u)
 if [ "$COVEY_UID" = 0 ]; then
 	COVEY_UID=10001 # not the image's own: any user of group 0 will do
-	owner=(--owner $COVEY_UID)
+	owner=(--owner "$COVEY_UID")
 fi
 chmod 755 "$work"
 COVEY=$work/context/bin/covey scripts/secrets.sh ${owner[@]+"${owner[@]}"} "$COVEY_SECRETS" 2>/dev/null
@@ -86,11 +86,12 @@ healthy() { [ "$($docker inspect --format '{{.State.Health.Status}}' "$($compose
 get() { [ "$(curl -fsS --max-time 10 "$1")" = "$2" ]; }
 
 say "three nodes start and are healthy"
+started=yes
 up
 for n in n1 n2 n3; do eventually healthy $n; done
 
 say "a client writes through n1 and reads through n3"
-b=$(curl -fsS -X POST http://127.0.0.1:$COVEY_PORT_N1/)
+b=$(curl -fsS -X POST "http://127.0.0.1:$COVEY_PORT_N1/")
 curl -fsS -X PUT -d world "http://127.0.0.1:$COVEY_PORT_N1/$b/hello" >/dev/null
 get "http://127.0.0.1:$COVEY_PORT_N3/$b/hello" world
 

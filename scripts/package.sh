@@ -19,12 +19,15 @@ Builds the deb and the rpm into a folder, with a static binary in them.
 TEXT
 }
 
-version= arch= folder=
+version='' arch='' folder=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	-h | --help) help && exit ;;
-	--version) version=$2; shift ;;
-	--arch) arch=$2; shift ;;
+	--version | --arch)
+		[ $# -gt 1 ] || { help >&2 && exit 2; }
+		if [ "$1" = --arch ]; then arch=$2; else version=$2; fi
+		shift
+		;;
 	-*) help >&2 && exit 2 ;;
 	*) folder=$1 ;;
 	esac

@@ -24,7 +24,7 @@ die() {
 	exit 1
 }
 
-key= dry= words=()
+key='' dry='' words=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	-h | --help) help && exit ;;
@@ -35,7 +35,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-[ ${#words[@]} -gt 0 ] && [ -n "$key" ] || { help >&2 && exit 2; }
+if [ ${#words[@]} = 0 ] || [ -z "$key" ]; then help >&2 && exit 2; fi
 command=${words[0]}
 endpoints=$(IFS=,; echo "${words[*]:1}")
 covey=${COVEY:-covey}
@@ -57,7 +57,8 @@ wait_whole() {
 whole || die "the cluster is not whole, so no node is restarted: $covey doctor says why"
 nodes=$(status | jq -r '.members | sort_by(.leader)[] | "\(.id) \(.http_addr)"')
 while read -r id addr; do
-	this=${command//\{host\}/${addr%:*}}
+	host=${addr%:*} host=${host#[} host=${host%]} # ssh takes no brackets
+	this=${command//\{host\}/$host}
 	this=${this//\{\}/$id}
 	echo "== $id: $this"
 	[ -z "$dry" ] || continue
@@ -66,4 +67,4 @@ while read -r id addr; do
 	sleep 3
 	wait_whole
 done <<<"$nodes"
-echo "== all nodes were restarted"
+[ -n "$dry" ] || echo "== all nodes were restarted"

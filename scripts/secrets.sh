@@ -22,7 +22,7 @@ die() {
 	exit 2
 }
 
-owner= folder=
+owner='' folder=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	-h | --help) help && exit ;;

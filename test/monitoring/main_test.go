@@ -45,6 +45,7 @@ func run(m *testing.M) int {
 
 // TestMonitoring is all that needs a cluster, on one.
 func TestMonitoring(t *testing.T) {
+	t.Parallel() // it mostly waits
 	cert, key := certificates(t, t.TempDir())
 	c := cluster.Start(t, binary, 3,
 		"--peer-ca", cert, "--peer-cert", cert, "--peer-key", key,

@@ -170,12 +170,12 @@ func promtool(t *testing.T, args ...string) {
 }
 
 func TestPromtoolAcceptsTheFiles(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(root, "deploy/prometheus")
 	t.Run("rules", func(t *testing.T) { promtool(t, "check", "rules", filepath.Join(dir, "rules.yml")) })
 	t.Run("configuration", func(t *testing.T) { promtool(t, "check", "config", filepath.Join(dir, "prometheus.yml")) })
 	t.Run("tests of the rules", func(t *testing.T) {
-		t.Parallel()
-		promtool(t, "test", "rules", filepath.Join(dir, "rules_test.yml"))
+		promtool(t, append([]string{"test", "rules"}, ruleTests(t)...)...)
 	})
 	t.Run("expressions of the dashboards", func(t *testing.T) {
 		var all []rule
@@ -190,9 +190,25 @@ func TestPromtoolAcceptsTheFiles(t *testing.T) {
 	})
 }
 
-// Every alert is tried by rules_test.yml.
+// ruleTests are the files with promtool's tests of the rules.
+func ruleTests(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "deploy/prometheus/*_test.yml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no tests of the rules: %v", err)
+	}
+	return files
+}
+
 func TestEveryAlertIsTried(t *testing.T) {
-	tests := file(t, "deploy/prometheus/rules_test.yml")
+	var tests string
+	for _, path := range ruleTests(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests += string(text)
+	}
 	for _, r := range readRules(t).all() {
 		if r.Alert != "" && !strings.Contains(tests, `alertname="`+r.Alert+`"`) && !strings.Contains(tests, "alertname: "+r.Alert+"\n        exp_alerts") {
 			t.Errorf("%s is never expected to fire", r.Alert)

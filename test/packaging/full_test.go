@@ -1,10 +1,16 @@
 package packaging
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // script runs one of scripts/ with the test's binary, and skips the test when
@@ -59,6 +65,52 @@ func TestChartIsLintedAndRendered(t *testing.T) {
 			if !strings.Contains(string(text), "\nkind: "+kind+"\n") {
 				t.Errorf("%s: there is no %s", name, kind)
 			}
+		}
+	}
+	files, err := filepath.Glob(dir + "/*.yaml")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	for _, f := range files {
+		t.Run(filepath.Base(f), func(t *testing.T) { checkObjects(t, f) })
+	}
+}
+
+// checkObjects looks at what the chart rendered: as many nodes are named as there
+// are pods, and a node would start with the settings, were their files there.
+func checkObjects(t *testing.T, path string) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var settings string
+	replicas := 0
+	objects := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var object struct {
+			Kind string
+			Data map[string]string
+			Spec struct{ Replicas int }
+		}
+		if err := objects.Decode(&object); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		settings += object.Data["covey.yaml"]
+		replicas += object.Spec.Replicas
+	}
+	if hosts := strings.Count(settings, ".svc:8702"); hosts == 0 || hosts != replicas {
+		t.Errorf("%d pods, but %d addresses to join", replicas, hosts)
+	}
+	file := filepath.Join(t.TempDir(), "covey.yaml")
+	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := exec.Command(binary, "config", "check", file).Output() // it ends with 1: the files are not there
+	for line := range strings.Lines(string(out)) {
+		if !strings.HasSuffix(line, " does not exist\n") {
+			t.Errorf("a node would not start: %s", line)
 		}
 	}
 }

@@ -273,6 +273,64 @@ func TestPackagesHoldWhatTheUnitNeeds(t *testing.T) {
 	}
 }
 
+// ofTheSource are paths that the documents name for those who build packages.
+var ofTheSource = []string{
+	"scripts/chart.sh", "scripts/compose-smoke.sh", "scripts/package.sh", "scripts/package-smoke.sh", "deploy/helm/covey", "deploy/systemd",
+}
+
+var sourcePath = regexp.MustCompile(`\b(?:deploy|scripts)/[a-zA-Z0-9_/-]+(?:\.[a-z]+)?`)
+
+func TestPackagesHoldWhatTheirDocumentsName(t *testing.T) {
+	var p struct{ Contents []struct{ Src, Dst string } }
+	if err := yaml.Unmarshal([]byte(read(t, "deploy/packages/nfpm.yaml")), &p); err != nil {
+		t.Fatal(err)
+	}
+	installed := func(path string) bool {
+		for _, c := range p.Contents {
+			if match, _ := filepath.Match(c.Src, path); !match && !strings.HasPrefix(c.Src, path+"/") {
+				continue
+			}
+			if path == "deploy/covey.yaml" || strings.HasPrefix(c.Dst, "/usr/share/covey/"+filepath.Dir(path)+"/") {
+				return true
+			}
+		}
+		return false
+	}
+	docs, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, d := range docs {
+		for _, path := range sourcePath.FindAllString(read(t, "docs/"+filepath.Base(d)), -1) {
+			if slices.Contains(ofTheSource, path) {
+				continue
+			}
+			if named++; !installed(path) {
+				t.Errorf("%s names %s, which is not in the packages", filepath.Base(d), path)
+			}
+		}
+	}
+	if named < 5 {
+		t.Errorf("only %d paths were found", named)
+	}
+}
+
+func TestScriptsHaveNoFaultsThatShellcheckKnows(t *testing.T) {
+	if _, err := exec.LookPath("shellcheck"); err != nil {
+		t.Skip("shellcheck is not installed")
+	}
+	for _, pattern := range []string{"scripts/*.sh", "deploy/packages/*.sh"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %q, %v", pattern, files, err)
+		}
+		if out, err := exec.Command("shellcheck", files...).CombinedOutput(); err != nil {
+			t.Errorf("%s", out)
+		}
+	}
+}
+
 func TestScriptsExplainThemselves(t *testing.T) {
 	scripts, err := filepath.Glob(filepath.Join(root, "scripts", "*.sh"))
 	if err != nil || len(scripts) < 5 {
