@@ -34,7 +34,8 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 	return s.URL
 }
 
-// refusing returns an address on which nothing listens.
+// refusing returns an address on which nothing listens. It is that of a
+// connection's other end, so that nobody else gets it meanwhile.
 func refusing(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -42,7 +43,17 @@ func refusing(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return l.Addr().String()
+	far, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { far.Close() })
+	near, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close() })
+	return far.LocalAddr().String()
 }
 
 func TestNewRefusesWhatIsNoEndpoint(t *testing.T) {
@@ -117,6 +128,7 @@ func TestWriteIsRepeatedUnderOneIdempotencyKey(t *testing.T) {
 }
 
 func TestStatusesBecomeTypedErrors(t *testing.T) {
+	t.Parallel() // it waits
 	all := []error{ErrInvalid, ErrDenied, ErrNotFound, ErrConflict, ErrLimited, ErrUnavailable, ErrUnknown}
 	tests := []struct {
 		status int
@@ -127,6 +139,7 @@ func TestStatusesBecomeTypedErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.status), func(t *testing.T) {
+			t.Parallel()
 			url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Covey-Reason", "because")
 				w.WriteHeader(tt.status)
@@ -146,6 +159,7 @@ func TestStatusesBecomeTypedErrors(t *testing.T) {
 }
 
 func TestRefusedWriteAfterAnUnansweredOneStaysUnknown(t *testing.T) {
+	t.Parallel() // it waits
 	var n atomic.Int32
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if n.Add(1) == 1 {
@@ -153,7 +167,7 @@ func TestRefusedWriteAfterAnUnansweredOneStaysUnknown(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
-	c := open(t, Config{Endpoints: []string{url}, Timeout: 300 * time.Millisecond})
+	c := open(t, Config{Endpoints: []string{url}, Timeout: time.Second})
 	_, err := c.Bucket("b", "").Set(t.Context(), "k", nil, Write{})
 	if !errors.Is(err, ErrUnknown) || errors.Is(err, ErrUnavailable) || n.Load() < 2 {
 		t.Errorf("after %d tries: %v, want an unknown outcome", n.Load(), err)
@@ -163,10 +177,11 @@ func TestRefusedWriteAfterAnUnansweredOneStaysUnknown(t *testing.T) {
 // A node waits for a leader before it refuses. Another try that time cuts short
 // would make of "not applied" an outcome that nobody knows.
 func TestRefusedWriteStaysRefusedWhenTimeRunsOut(t *testing.T) {
+	t.Parallel() // it waits
 	slow := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		select {
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(600 * time.Millisecond):
 		case <-r.Context().Done():
 		}
 		w.Header().Set("Covey-Reason", "no leader")
@@ -178,7 +193,8 @@ func TestRefusedWriteStaysRefusedWhenTimeRunsOut(t *testing.T) {
 		"after one that is down":  {refusing(t), slow},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := open(t, Config{Endpoints: endpoints, Timeout: 350 * time.Millisecond})
+			t.Parallel()
+			c := open(t, Config{Endpoints: endpoints, Timeout: time.Second})
 			_, err := c.Bucket("b", "").Set(t.Context(), "k", []byte("v"), Write{})
 			if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknown) || !strings.Contains(fmt.Sprint(err), "no leader") {
 				t.Errorf("err = %v, want what the node said", err)

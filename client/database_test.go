@@ -150,6 +150,7 @@ func TestStatusesOfDatabasesBecomeTypedErrors(t *testing.T) {
 }
 
 func TestDatabaseCallsAreRepeated(t *testing.T) {
+	t.Parallel() // it waits
 	for name, call := range map[string]func(*Database) error{
 		"set":    func(d *Database) error { return d.Set(t.Context(), "k", "v", SetOptions{}) },
 		"delete": func(d *Database) error { return d.Delete(t.Context(), "k") },
@@ -157,24 +158,32 @@ func TestDatabaseCallsAreRepeated(t *testing.T) {
 		"rename": func(d *Database) error { return d.Rename(t.Context(), "n") },
 		"drop":   func(d *Database) error { return d.Drop(t.Context()) },
 	} {
-		var n node
-		url := n.serve(t, says(503, ""), hangsUp, says(504, ""), says(200, ""))
-		if err := call(open(t, Config{Endpoints: []string{url}}).Databases("0123").Database("d")); err != nil || len(n.calls) != 4 {
-			t.Errorf("%s: %v after %d calls", name, err, len(n.calls))
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var n node
+			url := n.serve(t, says(503, ""), hangsUp, says(504, ""), says(200, ""))
+			if err := call(open(t, Config{Endpoints: []string{url}}).Databases("0123").Database("d")); err != nil || len(n.calls) != 4 {
+				t.Errorf("%v after %d calls", err, len(n.calls))
+			}
+		})
 	}
-	lost := func(timeout time.Duration, call func(*Database) error) error {
+	lost := func(t *testing.T, call func(*Database) error) error {
+		t.Parallel()
 		var n node
-		c := open(t, Config{Endpoints: []string{n.serve(t, hangsUp)}, Timeout: timeout})
+		c := open(t, Config{Endpoints: []string{n.serve(t, hangsUp)}, Timeout: time.Second})
 		return call(c.Databases("0123").Database("d"))
 	}
-	if err := lost(200*time.Millisecond, func(d *Database) error { return d.Pop(t.Context()) }); !errors.Is(err, ErrUnknown) {
-		t.Errorf("a write without an answer: %v", err)
-	}
-	err := lost(200*time.Millisecond, func(d *Database) error { _, err := d.Get(t.Context(), "k", ""); return err })
-	if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknown) {
-		t.Errorf("a read without an answer: %v", err)
-	}
+	t.Run("a write without an answer", func(t *testing.T) {
+		if err := lost(t, func(d *Database) error { return d.Pop(t.Context()) }); !errors.Is(err, ErrUnknown) {
+			t.Error(err)
+		}
+	})
+	t.Run("a read without an answer", func(t *testing.T) {
+		err := lost(t, func(d *Database) error { _, err := d.Get(t.Context(), "k", ""); return err })
+		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknown) {
+			t.Error(err)
+		}
+	})
 }
 
 func TestDropKnowsItsOwnWork(t *testing.T) {
@@ -254,6 +263,7 @@ func TestDumpIsReadWhileItComes(t *testing.T) {
 }
 
 func TestHalfADumpIsAnError(t *testing.T) {
+	t.Parallel() // it waits
 	stalls := func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"a":"1",`)
 		w.(http.Flusher).Flush()
@@ -268,8 +278,9 @@ func TestHalfADumpIsAnError(t *testing.T) {
 		"stalls": stalls, "breaks off": breaks, "ends early": says(200, `{"a":"1"`), "goes on": says(200, `{"a":"1"}x`),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var n node
-			d := open(t, Config{Endpoints: []string{n.serve(t, answer)}, Timeout: 300 * time.Millisecond}).Databases("0123")
+			d := open(t, Config{Endpoints: []string{n.serve(t, answer)}, Timeout: time.Second}).Databases("0123")
 			count := 0
 			var last error
 			for _, err := range d.Database("d").Dump(t.Context(), "") {
@@ -285,6 +296,7 @@ func TestHalfADumpIsAnError(t *testing.T) {
 }
 
 func TestADumpMayTakeLongerThanACall(t *testing.T) {
+	t.Parallel() // it waits
 	const pieces = 12
 	var n node
 	url := n.serve(t, func(w http.ResponseWriter, r *http.Request) {

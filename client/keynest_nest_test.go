@@ -254,8 +254,9 @@ func TestARefusalTellsAllThatTheServerSaid(t *testing.T) {
 		{"rights", `{"error":"No.","details":null,"code":"PERMISSION_DENIED"}`, 403, ErrDenied, "No."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			url := serve(t, says(tt.status, tt.body))
-			n := open(t, Config{Endpoints: []string{url}, Timeout: 300 * time.Millisecond}).Nest("tok")
+			n := open(t, Config{Endpoints: []string{url}, Timeout: time.Second}).Nest("tok")
 			_, err := n.Environment(t.Context(), 1)
 			var r *NestRefusal
 			if !errors.Is(err, tt.kind) || !errors.As(err, &r) || r.Error() != tt.says || !strings.Contains(err.Error(), tt.says) {
@@ -272,6 +273,7 @@ func TestARefusalTellsAllThatTheServerSaid(t *testing.T) {
 }
 
 func TestARepeatIsTheSameRequest(t *testing.T) {
+	t.Parallel()      // it waits
 	var mu sync.Mutex // a handler whose answer is lost is not waited for
 	var keys []string
 	note := func(then http.HandlerFunc) http.HandlerFunc {

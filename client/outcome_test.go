@@ -3,6 +3,7 @@ package client
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"testing"
@@ -17,20 +18,25 @@ func lose(w http.ResponseWriter, _ *http.Request) {
 // What a change needed may be gone because it was applied: only the answer of a
 // node that judged the change anew ends the doubt about an earlier try.
 func TestDoubtEndsWhenAChangeIsJudged(t *testing.T) {
+	t.Parallel() // it waits
 	for status, unknown := range map[int]bool{400: false, 401: true, 403: true, 404: true, 409: false, 412: false, 429: true, 502: true, 503: true} {
-		n, called := nest(t, lose, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Retry-After", "60")
-			w.WriteHeader(status)
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			n, called := nest(t, lose, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", "60")
+				w.WriteHeader(status)
+			})
+			n.c.cfg.Timeout = time.Second
+			err := n.DeleteVariable(t.Context(), 1)
+			if err == nil || errors.Is(err, ErrUnknown) != unknown || len(called()) < 2 {
+				t.Errorf("after a lost answer: %v, unknown must be %v", err, unknown)
+			}
 		})
-		n.c.cfg.Timeout = 500 * time.Millisecond
-		err := n.DeleteVariable(t.Context(), 1)
-		if err == nil || errors.Is(err, ErrUnknown) != unknown || len(called()) < 2 {
-			t.Errorf("%d after a lost answer: %v, unknown must be %v", status, err, unknown)
-		}
 	}
 }
 
 func TestDoubtOutlastsALimit(t *testing.T) {
+	t.Parallel() // it waits
 	n, _ := nest(t, lose, says(429, `{}`), func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Retry-After", "60"); w.WriteHeader(429) })
 	if err := n.DeleteVariable(t.Context(), 1); !errors.Is(err, ErrUnknown) || !errors.Is(err, ErrLimited) {
 		t.Error(err)

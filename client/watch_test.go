@@ -91,6 +91,7 @@ func TestWatchGoesOnAfterALostConnection(t *testing.T) {
 }
 
 func TestWatchEndsWith(t *testing.T) {
+	t.Parallel() // it waits
 	for name, tt := range map[string]struct {
 		answer func(http.ResponseWriter)
 		want   error
@@ -101,8 +102,9 @@ func TestWatchEndsWith(t *testing.T) {
 		"a node without leader": {answers(503, "no leader"), ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := &script{answers: []func(http.ResponseWriter){tt.answer}}
-			got, err := s.watch(t, WatchQuery{}, Config{Timeout: 200 * time.Millisecond})
+			got, err := s.watch(t, WatchQuery{}, Config{Timeout: time.Second})
 			if len(got) > 0 || !errors.Is(err, tt.want) {
 				t.Errorf("got %q, %v", got, err)
 			}
@@ -115,8 +117,9 @@ func TestWatchEndsWith(t *testing.T) {
 		}
 	})
 	t.Run("a cluster that is away for too long", func(t *testing.T) {
+		t.Parallel()
 		s := &script{answers: []func(http.ResponseWriter){streams("id: 5\nevent: ready\ndata: {\"version\":5}\n\n"), answers(503, "no leader")}}
-		got, err := s.watch(t, WatchQuery{}, Config{Timeout: 200 * time.Millisecond})
+		got, err := s.watch(t, WatchQuery{}, Config{Timeout: time.Second})
 		if len(got) != 1 || !errors.Is(err, ErrUnavailable) || len(s.since) < 3 {
 			t.Errorf("got %q, %v after %d calls", got, err, len(s.since))
 		}

@@ -47,7 +47,7 @@ func NewShort(t testing.TB, history uint64) *Store { return open(t, fsm.Options{
 
 func open(t testing.TB, o fsm.Options) *Store {
 	t.Helper()
-	db, err := store.Open(store.Options{Dir: "kvtest", FS: store.MemFS(), MemTableBytes: 1 << 20, CacheBytes: 1 << 20})
+	db, err := store.Open(store.Options{Dir: "kvtest", FS: store.MemFS(), MemTableBytes: 1 << 20, CacheBytes: 16 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,13 +33,13 @@ const (
 )
 
 // patience is how long a node may take to start, to stop, or to lead.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Build builds the binary into a folder and returns its path. It belongs into
 // TestMain, so that one run of tests builds once.
 func Build(dir string) (string, error) {
 	binary := filepath.Join(dir, "covey")
-	out, err := exec.Command("go", "build", "-o", binary, "github.com/coveydb/covey/cmd/covey").CombinedOutput()
+	out, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", binary, "github.com/coveydb/covey/cmd/covey").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build covey: %w\n%s", err, out)
 	}

@@ -180,7 +180,8 @@ func flippedBytes(t *testing.T, file string, servers []*server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range p {
+	step := size(13, 1) // no divisor of 8: all bits of a byte have their turn
+	for i := rand.IntN(step); i < len(p); i += step {
 		q := bytes.Clone(p)
 		q[i] ^= 1 << (i % 8)
 		if _, err := backup.Verify(bytes.NewReader(q)); err == nil {
@@ -367,7 +368,7 @@ func TestARunningClusterIsPutBack(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Error("the watch goes on as if nothing had been")
 	}
 	got := contents(t, servers[1], e.bucket)
@@ -457,9 +458,11 @@ func TestAKilledLeaderLeavesOneStateEverywhere(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "b.covey")
 	servers[0].covey(t, "", "backup", "create", file)
 	seen := map[string]int{}
-	for round := range size(6, 40) {
+	const span = 900 * time.Millisecond // over which the kills are spread: a restore takes about as long
+	turns := size(3, 6)
+	for round := range size(turns, 40) {
 		mark := strconv.Itoa(round)
-		servers[0].waitFor("written to", 30*time.Second, func() error {
+		servers[0].waitFor("written to", patience, func() error {
 			code, answer, err := servers[0].do("PUT", "/"+bucket+"/mark", mark, nil)
 			if err == nil && code != 200 {
 				err = fmt.Errorf("%d %s", code, answer)
@@ -472,13 +475,14 @@ func TestAKilledLeaderLeavesOneStateEverywhere(t *testing.T) {
 			out, code := leader.tryCovey("restore", file, "--yes")
 			done <- fmt.Sprint(code, " ", out)
 		}()
-		time.Sleep(time.Duration(round%6)*150*time.Millisecond + rand.N(150*time.Millisecond))
+		turn := span / time.Duration(turns)
+		time.Sleep(time.Duration(round%turns)*turn + rand.N(turn))
 		leader.kill()
 		told := <-done
 		leader.start()
 		states := map[string]bool{}
 		for _, s := range servers {
-			s.waitReady(30 * time.Second)
+			s.waitReady(patience)
 			_, body, err := s.do("GET", "/"+bucket+"/mark", "", nil)
 			if err != nil {
 				t.Fatal(err)

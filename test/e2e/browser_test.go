@@ -125,7 +125,7 @@ func TestAPageUsesAWebKey(t *testing.T) {
 	}
 	s.extra = []string{"--restdb-key-file", file}
 	s.start()
-	s.waitReady(20e9)
+	s.waitReady(patience)
 	webKey := s.webKey(t, "--path", "items", "--methods", "GET,POST", "--origin", home)
 	if code, body, err := s.do("POST", "/rest/items", `{"name":"first"}`, map[string]string{"x-apikey": fullKey, "Content-Type": "application/json"}); code != 201 || err != nil {
 		t.Fatalf("create: %d %s %v", code, body, err)

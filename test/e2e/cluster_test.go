@@ -28,18 +28,51 @@ var (
 	binary string
 )
 
-const rootKey = "e2e-root-key-0123456789abcdef"
+const (
+	rootKey = "e2e-root-key-0123456789abcdef"
+
+	// patience is how long a test waits for what has to come, on a machine that is
+	// busy with other tests. It costs time only where a test fails.
+	patience = time.Minute
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// Processes of clusters mostly wait for each other: more tests than there are
 	// processors at once take no longer each.
 	if n := flag.Lookup("test.parallel"); n.Value.String() == n.DefValue {
-		if err := n.Value.Set("4"); err != nil {
+		if err := n.Value.Set(fmt.Sprint(size(6, 4))); err != nil {
 			panic(err)
 		}
 	}
 	os.Exit(run(m))
+}
+
+// beside lets a test run beside others, except in the sizes of releases: in these
+// it loads the whole machine.
+func beside(t *testing.T) {
+	if !*full {
+		t.Parallel()
+	}
+}
+
+// breathe paces a client that loads a cluster for as long as something else
+// takes: it never stops, and leaves other tests their share of the machine.
+func breathe() {
+	if !*full {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// pauses are the times to wait between two looks at the same thing: short at
+// first, and longer for what takes its time anyway, since each look takes some
+// from what is waited for.
+func pauses() func() time.Duration {
+	next := 10 * time.Millisecond
+	return func() time.Duration {
+		next = min(next+next/8, 100*time.Millisecond)
+		return next
+	}
 }
 
 func run(m *testing.M) int {
@@ -50,7 +83,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "covey")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/coveydb/covey/cmd/covey").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", binary, "github.com/coveydb/covey/cmd/covey").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build covey: %v\n%s", err, out)
 		return 1
 	}
@@ -106,7 +139,7 @@ func newCluster(t testing.TB, size int) []*server {
 		s.start()
 	}
 	for _, s := range servers {
-		s.waitReady(20 * time.Second)
+		s.waitReady(patience)
 	}
 	return servers
 }
@@ -161,7 +194,7 @@ func (s *server) terminate() {
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.exited:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		s.t.Fatalf("%s does not stop", s.id)
 	}
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
@@ -182,7 +215,7 @@ func (s *server) waitReady(limit time.Duration) {
 
 func (s *server) waitFor(what string, limit time.Duration, ok func() error) {
 	s.t.Helper()
-	deadline := time.Now().Add(limit)
+	deadline, pause := time.Now().Add(limit), pauses()
 	for {
 		err := ok()
 		if err == nil {
@@ -191,7 +224,7 @@ func (s *server) waitFor(what string, limit time.Duration, ok func() error) {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("%s was not %s within %v: %v", s.id, what, limit, err)
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(pause())
 	}
 }
 
@@ -253,7 +286,7 @@ func (s *server) status() (st status, err error) {
 func leaderOf(t testing.TB, servers []*server) *server {
 	t.Helper()
 	var found *server
-	servers[0].waitFor("led", 20*time.Second, func() error {
+	servers[0].waitFor("led", patience, func() error {
 		for _, s := range servers {
 			st, err := s.status()
 			if err != nil {

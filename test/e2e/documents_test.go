@@ -35,6 +35,7 @@ func (s *server) httpSeconds(t *testing.T, api string) (sum, count float64) {
 // Many documents are imported, indexed and found. The times are printed; what
 // is checked is that the answers are right and that the indexes are used.
 func TestManyDocuments(t *testing.T) {
+	beside(t)
 	servers := newRestCluster(t, 3)
 	s := servers[1]
 	documents := size(5_000, 1_000_000)

@@ -25,6 +25,7 @@ func size(short, whole int) int {
 // Idempotency-Key and tried until it is acknowledged, while the leader is killed
 // again and again: the counter ends at the number of increments, exactly.
 func TestNoIncrementIsLostOrCountedTwice(t *testing.T) {
+	beside(t)
 	servers := newCluster(t, 3)
 	bucket := servers[0].must("POST", "/", "")
 	clients, kills := size(16, 64), size(2, 5)
@@ -60,7 +61,7 @@ func TestNoIncrementIsLostOrCountedTwice(t *testing.T) {
 		leader.kill()
 		more(t, &acked, 500) // with two nodes
 		leader.start()
-		leader.waitReady(20 * time.Second)
+		leader.waitReady(patience)
 	}
 	close(stop)
 	wg.Wait()
@@ -152,7 +153,7 @@ func TestWhatWasAcknowledgedSurvivesTheKillOfAllNodes(t *testing.T) {
 		s.start()
 	}
 	for _, s := range servers {
-		s.waitReady(20 * time.Second)
+		s.waitReady(patience)
 	}
 	for w := range writers {
 		list := servers[w%3].must("GET", fmt.Sprintf("/%s/?values=true&prefix=w%02d-", bucket, w), "")
@@ -178,11 +179,11 @@ func TestAFourthNodeJoinsAndVotes(t *testing.T) {
 	fourth := newServer(t, "n4", 0)
 	fourth.join = servers[2].gossip
 	fourth.start()
-	fourth.waitReady(20 * time.Second)
+	fourth.waitReady(patience)
 	if got := fourth.must("GET", "/"+bucket+"/k", ""); got != "v" {
 		t.Errorf("the fourth node reads %q", got)
 	}
-	fourth.waitFor("a voter", 40*time.Second, func() error {
+	fourth.waitFor("a voter", patience, func() error {
 		st, err := servers[0].status()
 		if err != nil {
 			return err
@@ -199,6 +200,7 @@ func TestAFourthNodeJoinsAndVotes(t *testing.T) {
 // A leader that is stopped for longer than an election and then goes on must
 // not answer a linearizable read from before the change.
 func TestAPausedLeaderServesNoStaleRead(t *testing.T) {
+	beside(t)
 	servers := newCluster(t, 3)
 	bucket := servers[0].must("POST", "/", "")
 	path := "/" + bucket + "/k"
@@ -213,7 +215,7 @@ func TestAPausedLeaderServesNoStaleRead(t *testing.T) {
 			}
 		}
 		want := fmt.Sprint("new", round)
-		other.waitFor("led anew", 30*time.Second, func() error {
+		other.waitFor("led anew", patience, func() error {
 			code, body, err := other.do("PUT", path, want, nil)
 			if err == nil && code != 200 {
 				err = fmt.Errorf("%d %s", code, body)
@@ -236,6 +238,7 @@ func TestAPausedLeaderServesNoStaleRead(t *testing.T) {
 }
 
 func TestAWipedNodeRejoinsUnderLoad(t *testing.T) {
+	beside(t)
 	servers := newCluster(t, 3)
 	bucket := servers[0].must("POST", "/", "")
 	stop := make(chan struct{})
@@ -263,12 +266,12 @@ func TestAWipedNodeRejoinsUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	more(t, &written, 2_000)
+	more(t, &written, int64(size(1_000, 2_000)))
 	lost.kill()
 	if err := os.RemoveAll(lost.dir); err != nil {
 		t.Fatal(err)
 	}
-	more(t, &written, int64(size(2_000, 20_000)))
+	more(t, &written, int64(size(1_000, 20_000)))
 	lost.start()
 	lost.waitReady(60 * time.Second)
 	close(stop)
@@ -299,7 +302,7 @@ func TestAllNodesComeBackWithAllAddressesChanged(t *testing.T) {
 		s.start()
 	}
 	for _, s := range servers {
-		s.waitReady(30 * time.Second)
+		s.waitReady(patience)
 		if got := s.must("GET", "/"+bucket+"/k", ""); got != "v" {
 			t.Errorf("%s reads %q", s.id, got)
 		}
@@ -307,6 +310,7 @@ func TestAllNodesComeBackWithAllAddressesChanged(t *testing.T) {
 }
 
 func TestANodeWithManyKeysIsReadySoon(t *testing.T) {
+	beside(t)
 	servers := newCluster(t, 3)
 	s := servers[0]
 	if leaderOf(t, servers) == s {
@@ -338,7 +342,7 @@ func TestANodeWithManyKeysIsReadySoon(t *testing.T) {
 	s.kill()
 	begin := time.Now()
 	s.start()
-	s.waitReady(30 * time.Second)
+	s.waitReady(patience)
 	took := time.Since(begin)
 	last := keys/1000*1000 - 1
 	if got := s.must("GET", "/"+bucket+"/key-"+fmt.Sprintf("%08d", last), ""); len(got) != 100 {
@@ -353,14 +357,14 @@ func TestMetricsCoverAllParts(t *testing.T) {
 	s := servers[0]
 	bucket := s.must("POST", "/", "")
 	s.must("PUT", "/"+bucket+"/k?ttl=1", "v")
-	s.waitFor("reaping", 20*time.Second, func() error {
+	s.waitFor("reaping", patience, func() error {
 		if !strings.Contains(s.must("GET", "/metrics", ""), "\ncovey_ttl_reaped_total 1\n") {
 			return fmt.Errorf("nothing was reaped")
 		}
 		return nil
 	})
 	var metrics string
-	s.waitFor("measured in all parts", 30*time.Second, func() error { // some libraries report every few seconds
+	s.waitFor("measured in all parts", patience, func() error { // some libraries report every few seconds
 		metrics = s.must("GET", "/metrics", "")
 		for _, series := range []string{
 			"raft_apply", "raft_wal_", "raft_boltdb_", "memberlist_", "covey_store_flushes_total", "covey_proposed_commands_total",

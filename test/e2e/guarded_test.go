@@ -184,7 +184,7 @@ func (n *fort) do(method, path, body, token string) (code int, answer string, er
 
 func (g *guarded) await(what string, ok func() error) {
 	g.t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline, pause := time.Now().Add(patience), pauses()
 	for {
 		err := ok()
 		if err == nil {
@@ -193,7 +193,7 @@ func (g *guarded) await(what string, ok func() error) {
 		if time.Now().After(deadline) {
 			g.t.Fatalf("%s did not come true: %v", what, err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(pause())
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // Of three who make the same variable at once through three nodes, one does.
@@ -113,7 +112,7 @@ func TestAnImportIsWholeOrNotThereWhenTheLeaderDies(t *testing.T) {
 		leader.kill()
 		more(t, &acked, 3)
 		leader.start()
-		leader.waitReady(20 * time.Second)
+		leader.waitReady(patience)
 	}
 	close(stop)
 	wg.Wait()

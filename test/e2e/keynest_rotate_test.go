@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/coveydb/covey/internal/seal"
 )
@@ -27,9 +26,10 @@ func TestTheMasterKeyIsRotatedUnderLoad(t *testing.T) {
 	copyFile(t, servers[0].ring(), old)
 	oldKey := primaryOf(t, old)
 
-	load := newLoad(t, servers, size(10, 100), size(30, 100))
+	load := newLoad(t, servers, size(6, 100), size(50, 100)) // environments cost: a password is hashed for each
+	between := int64(size(100, 200))
 	end := load.start()
-	more(t, &load.count, 200)
+	more(t, &load.count, between)
 
 	// A key is brought to all nodes before the first of them seals with it.
 	s := servers[1]
@@ -44,13 +44,13 @@ func TestTheMasterKeyIsRotatedUnderLoad(t *testing.T) {
 	spread(t, servers)
 	s.waitKey(newKey, "sealed with by all", func(k masterKey) bool { return len(k.PrimaryOn) == 3 })
 	s.covey(t, "", "keyring", "master", "rewrap", "--wait")
-	more(t, &load.count, 200)
+	more(t, &load.count, between)
 
 	s.waitKey(oldKey, "of no use", func(k masterKey) bool { return k.Sealed == 0 && k.Droppable })
 	s.covey(t, "", "keyring", "master", "drop", servers[0].ring(), oldKey, "--yes")
 	spread(t, servers)
 	s.waitKey(oldKey, "gone", func(k masterKey) bool { return k.Nodes == nil })
-	more(t, &load.count, 200)
+	more(t, &load.count, between)
 	end()
 
 	for _, s := range servers { // what was only in memory is gone
@@ -60,7 +60,7 @@ func TestTheMasterKeyIsRotatedUnderLoad(t *testing.T) {
 		s.start()
 	}
 	for _, s := range servers {
-		s.waitReady(20 * time.Second)
+		s.waitReady(patience)
 	}
 	load.check()
 	t.Logf("%d requests beside the rotation", load.count.Load())
@@ -74,7 +74,7 @@ func behind(t *testing.T, servers []*server, old, newKey string, a *owner) {
 	late.join = servers[2].gossip
 	copyFile(t, old, late.ring())
 	late.start()
-	late.waitReady(20 * time.Second)
+	late.waitReady(patience)
 	bucket := late.must("POST", "/", "")
 	late.must("PUT", "/"+bucket+"/k", "v")
 	if got := late.must("GET", "/"+bucket+"/k", ""); got != "v" {
@@ -90,7 +90,7 @@ func behind(t *testing.T, servers []*server, old, newKey string, a *owner) {
 		}
 	}
 	(&account{t: t}).want(late, 503, "POST", "/api/auth/login/", fields{"email": a.email, "password": keynestPassword})
-	late.waitFor("telling what it lacks", 20*time.Second, func() error {
+	late.waitFor("telling what it lacks", patience, func() error {
 		if !strings.Contains(late.log.String(), newKey) {
 			return errors.New("the log does not name " + newKey)
 		}
@@ -114,7 +114,7 @@ type masterKey struct {
 // the zero value.
 func (s *server) waitKey(id, what string, holds func(masterKey) bool) {
 	s.t.Helper()
-	s.waitFor("a node of a cluster in which "+id+" is "+what, 30*time.Second, func() error {
+	s.waitFor("a node of a cluster in which "+id+" is "+what, patience, func() error {
 		code, body, err := s.do("GET", "/cluster/keyring", "", map[string]string{"Authorization": "Bearer " + rootKey})
 		if err != nil || code != 200 {
 			return fmt.Errorf("%d %s %v", code, body, err)
@@ -184,7 +184,7 @@ type load struct {
 
 func newLoad(t *testing.T, servers []*server, environments, variables int) *load {
 	t.Helper()
-	l := &load{t: t, servers: servers, bucket: servers[0].must("POST", "/", ""), logins: make(chan struct{}, 8)}
+	l := &load{t: t, servers: servers, bucket: servers[0].must("POST", "/", ""), logins: make(chan struct{}, size(2, 8))}
 	for i := range environments {
 		s := servers[i%3]
 		o := &owner{account: register(t, s, fmt.Sprint("user_", i)), values: make([]string, variables)}
@@ -224,6 +224,7 @@ func (l *load) start() (end func()) {
 					return
 				}
 				l.count.Add(1)
+				breathe()
 			}
 		})
 	}

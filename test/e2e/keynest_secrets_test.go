@@ -208,7 +208,7 @@ func (x *secrets) webhooks(a *account) {
 	a.want(x.servers[2], 200, "PATCH", hook, fields{"secret": x.draw("own secret of a webhook")})
 	a.want(x.servers[0], 202, "POST", hook+"test/", nil)
 	var log answer
-	x.servers[0].waitFor("a try to be logged", 20*time.Second, func() error {
+	x.servers[0].waitFor("a try to be logged", patience, func() error {
 		if log = a.want(x.servers[0], 200, "GET", hook+"deliveries/1/", nil); log.number("attempts") == 0 {
 			return fmt.Errorf("%s", log.text)
 		}
@@ -314,7 +314,7 @@ func snapshot(t *testing.T, servers []*server, bucket string) {
 		}
 	}
 	for _, s := range servers {
-		s.waitFor("done with a snapshot", 30*time.Second, func() error {
+		s.waitFor("done with a snapshot", patience, func() error {
 			made, err := filepath.Glob(filepath.Join(s.dir, "snapshots", "*", "meta.json"))
 			if err == nil && len(made) == 0 {
 				err = os.ErrNotExist

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coveydb/covey/internal/seal"
 )
@@ -31,7 +30,7 @@ func newKeyNestCluster(t testing.TB, size int, extra ...string) []*server {
 		s.start()
 	}
 	for _, s := range servers {
-		s.waitReady(20 * time.Second)
+		s.waitReady(patience)
 	}
 	return servers
 }

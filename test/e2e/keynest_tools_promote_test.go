@@ -56,7 +56,7 @@ func TestAPromotionIsWholeOrAbsentWhenTheLeaderDies(t *testing.T) {
 			t.Fatalf("round %d: after the repeat all values are %q", round, seen)
 		}
 		leader.start()
-		leader.waitReady(20 * time.Second)
+		leader.waitReady(patience)
 	}
 	t.Logf("what was seen after the kills: %v", outcomes)
 	for _, s := range x.servers {
@@ -75,7 +75,7 @@ func (x *pair) promote(s *server, key string) (code int, answer string, err erro
 func (x *pair) repeat(key string, down *server) {
 	x.t.Helper()
 	up := others(x.servers, down)
-	up[0].waitFor("done with the promotion", 20*time.Second, func() error {
+	up[0].waitFor("done with the promotion", patience, func() error {
 		code, answer, err := x.promote(up[rand.N(len(up))], key)
 		if err == nil && code != 200 {
 			err = fmt.Errorf("%d %s", code, answer)
@@ -98,7 +98,7 @@ func (x *pair) uniform(servers []*server, down *server) (value string) {
 	x.t.Helper()
 	for i, s := range others(servers, down) {
 		var values map[string]string
-		s.waitFor("back", 20*time.Second, func() error {
+		s.waitFor("back", patience, func() error {
 			r, err := x.ada.try(s, "GET", fmt.Sprintf("/api/environments/%d/export/?format=json", x.production), nil)
 			if err == nil && r.status != 200 {
 				err = fmt.Errorf("%d %s", r.status, r.text)

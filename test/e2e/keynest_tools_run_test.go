@@ -221,7 +221,7 @@ func await(t *testing.T, event <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-event:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("nothing happened for 20 s")
 	}
 }

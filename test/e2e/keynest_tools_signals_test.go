@@ -103,7 +103,7 @@ func (p *running) line(want string) {
 		if got != want {
 			p.t.Fatalf("the command printed %q (%v), want %q", got, ok, want)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		p.t.Fatalf("the command does not print %q", want)
 	}
 }

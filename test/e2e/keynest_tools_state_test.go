@@ -56,7 +56,7 @@ func (x *pair) withoutLeader(do func()) {
 	leader.kill()
 	do()
 	leader.start()
-	leader.waitReady(20 * time.Second)
+	leader.waitReady(patience)
 }
 
 // nextSecond waits until the next second has begun, and returns it as the API
@@ -64,7 +64,7 @@ func (x *pair) withoutLeader(do func()) {
 func (x *pair) nextSecond() string {
 	x.t.Helper()
 	next := time.Now().UTC().Truncate(time.Second).Add(time.Second)
-	x.servers[0].waitFor("past "+next.String(), 20*time.Second, func() error {
+	x.servers[0].waitFor("past "+next.String(), patience, func() error {
 		if time.Now().Before(next) {
 			return fmt.Errorf("it is not %v yet", next)
 		}

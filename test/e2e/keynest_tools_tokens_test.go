@@ -89,7 +89,7 @@ func TestAServiceTokenIsGoodForItsScopeThroughAFollower(t *testing.T) {
 		}
 	})
 	t.Run("one that has expired", func(t *testing.T) {
-		s.waitFor("past the time", 20*time.Second, func() error {
+		s.waitFor("past the time", patience, func() error {
 			if !time.Now().After(expires) {
 				return fmt.Errorf("not yet %v", expires)
 			}
@@ -200,7 +200,7 @@ func (a *account) entries(s *server, action string) []entry {
 func wantRefusals(t *testing.T, a *account, servers []*server, want map[string]string) {
 	t.Helper()
 	for _, s := range servers {
-		s.waitFor("told of the refusals", 10*time.Second, func() error {
+		s.waitFor("told of the refusals", patience, func() error {
 			got := map[string]string{}
 			for _, e := range a.entries(s, "service_token_refused") {
 				got[e.Details.Reason] += fmt.Sprint(e.User, " ", e.ServiceToken)
@@ -249,7 +249,7 @@ func TestARevokedServiceTokenIsRefusedByAllNodesAtOnce(t *testing.T) {
 	down := followerOf(t, servers)
 	down.kill()
 	up := others(servers, down)
-	up[0].waitFor("without the token", 20*time.Second, func() error {
+	up[0].waitFor("without the token", patience, func() error {
 		r, err := ada.try(up[1], "DELETE", fmt.Sprintf("/api/service-tokens/%d/", id), nil)
 		if err == nil && r.status != 204 && r.status != 404 {
 			err = fmt.Errorf("%d %s", r.status, r.text)
@@ -260,7 +260,7 @@ func TestARevokedServiceTokenIsRefusedByAllNodesAtOnce(t *testing.T) {
 		t.Errorf("with a revoked token: exit code %d, want 4: %s%s", code, out, told)
 	}
 	down.start()
-	down.waitReady(20 * time.Second)
+	down.waitReady(patience)
 	for _, s := range servers {
 		refused(s, who)
 	}
@@ -272,7 +272,7 @@ func TestARevokedServiceTokenIsRefusedByAllNodesAtOnce(t *testing.T) {
 // revoked.
 func wantRevoked(t *testing.T, a *account, s *server, want ...string) {
 	t.Helper()
-	s.waitFor("told of the refusals", 10*time.Second, func() error {
+	s.waitFor("told of the refusals", patience, func() error {
 		var told []string
 		for _, e := range a.entries(s, "service_token_refused") {
 			if e.Details.Reason == "revoked" {

@@ -169,7 +169,7 @@ func TestKeyNestWebhooksAreToldOfAllChangesInOrder(t *testing.T) {
 	more(t, &wrote, all/5)
 	g.down.Store(false)
 	leader.start()
-	leader.waitReady(30 * time.Second)
+	leader.waitReady(patience)
 	wg.Wait()
 	servers[2].hurry(ada, hook)
 	taken := g.wait(servers[0], int(all), 90*time.Second)
@@ -209,7 +209,7 @@ func (s *server) hurry(a *account, hook string) {
 func (g *target) again(t *testing.T, a *account, servers []*server, hook string) {
 	t.Helper()
 	var last answer
-	servers[0].waitFor("the log of the last message", 20*time.Second, func() error {
+	servers[0].waitFor("the log of the last message", patience, func() error {
 		newest := a.want(servers[0], 200, "GET", hook+"deliveries/?page_size=1", nil).object["results"].([]any)[0].(map[string]any)
 		if newest["status"] != "delivered" {
 			return fmt.Errorf("it is %v", newest)
@@ -228,7 +228,7 @@ func (g *target) again(t *testing.T, a *account, servers []*server, hook string)
 	if d.number("id") != last.number("id")+1 || d.string("message_id") != last.string("message_id") {
 		t.Errorf("delivered again: %s", d.text)
 	}
-	servers[0].waitFor("the message to come again", 20*time.Second, func() error {
+	servers[0].waitFor("the message to come again", patience, func() error {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		if g.repeats == repeats {
@@ -253,7 +253,7 @@ func TestKeyNestWebhooksGoNowhereElse(t *testing.T) {
 	made := ada.want(s, 201, "POST", "/api/webhooks/", fields{"url": redirect.URL, "events": []string{"*"}, "organization": organization})
 	hook := "/api/webhooks/" + made.string("id") + "/"
 	ada.want(s, 202, "POST", hook+"test/", nil)
-	s.waitFor("the redirect to be logged", 20*time.Second, func() error {
+	s.waitFor("the redirect to be logged", patience, func() error {
 		d := ada.want(s, 200, "GET", hook+"deliveries/1/", nil)
 		if d.string("status") != "pending" || d.number("response_status") != 307 || !strings.Contains(d.string("error"), "redirects are not followed") {
 			return fmt.Errorf("%s", d.text)

@@ -37,7 +37,7 @@ func newKOTCluster(t *testing.T, extra ...string) []*server {
 		s.start()
 	}
 	for _, s := range servers {
-		s.waitReady(20 * time.Second)
+		s.waitReady(patience)
 	}
 	return servers
 }
@@ -253,7 +253,7 @@ func TestTheListenerOfKOTServesNothingElse(t *testing.T) {
 	addr := freeport.Addr(t)
 	s.extra = []string{"--kot-password-file", file, "--kot-addr", addr, "--kot-restricted", "set, get", "--kot-rate-limit", "5 per hour, 1 per minute"}
 	s.start()
-	s.waitReady(20 * time.Second)
+	s.waitReady(patience)
 	c := kotClient{t: t, base: "http://" + addr}
 	for _, path := range []string{"/metrics", "/cluster/status", "/readyz", "/bucket/key", "/", "/controller/nothing"} {
 		if status, _ := c.send("GET", path, ""); status != 404 {
@@ -280,6 +280,7 @@ func TestTheListenerOfKOTServesNothingElse(t *testing.T) {
 }
 
 func TestRenamingALargeDatabase(t *testing.T) {
+	beside(t)
 	servers := newKOTCluster(t)
 	c := kotClient{t: t, base: "http://" + followerOf(t, servers).http}
 	keys := size(2_000, 1_000_000)

@@ -99,7 +99,7 @@ func newMailCluster(t *testing.T, flags ...string) []*server {
 		servers[i].start()
 	}
 	for _, s := range servers {
-		s.waitReady(20 * time.Second)
+		s.waitReady(patience)
 	}
 	return servers
 }
@@ -157,8 +157,8 @@ func TestMailsAreSentAcrossALeaderChange(t *testing.T) {
 	batch(others[0])
 	batch(victim)
 	victim.kill()
-	others[0].waitReady(20 * time.Second)
-	others[1].waitReady(20 * time.Second)
+	others[0].waitReady(patience)
+	others[1].waitReady(patience)
 	batch(others[1])
 	batch(others[0])
 	others[0].waitFor("done with all mails", 60*time.Second, func() error {
@@ -187,7 +187,7 @@ func TestMailsAreSentAcrossALeaderChange(t *testing.T) {
 		s.extra = s.extra[:len(s.extra)-4]
 		s.start()
 	}
-	others[0].waitReady(20 * time.Second)
+	others[0].waitReady(patience)
 	ids, warning := others[0].mail(t, `{"to":"late@x.org","html":"4"}`)
 	if warning != "queued: this cluster has no mail relay" {
 		t.Errorf("warning %q", warning)
@@ -207,7 +207,7 @@ func TestAMailWhoseAnswerWasLostIsSentAgainUnderTheSameID(t *testing.T) {
 	ids, _ := servers[0].mail(t, `{"to":"a@x.org","html":"1"}`)
 	message := "<" + ids[0] + "@example.com>"
 	leader := leaderOf(t, servers)
-	leader.waitFor("sending the mail", 20*time.Second, func() error {
+	leader.waitFor("sending the mail", patience, func() error {
 		if relay.ids()[message] == 0 {
 			return errors.New("the relay has not got it")
 		}
@@ -216,7 +216,7 @@ func TestAMailWhoseAnswerWasLostIsSentAgainUnderTheSameID(t *testing.T) {
 	leader.kill()
 	close(relay.hold)
 	others := slices.DeleteFunc(servers, func(s *server) bool { return s == leader })
-	others[0].waitFor("done with the mail", 30*time.Second, func() error {
+	others[0].waitFor("done with the mail", patience, func() error {
 		code, text, err := others[0].rest("GET", "/rest/email_outbound/"+ids[0], "")
 		if err != nil || code != 200 || !strings.Contains(text, `"status":"sent"`) {
 			return fmt.Errorf("%d %s %w", code, text, err)

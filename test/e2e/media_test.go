@@ -93,7 +93,7 @@ func TestAnUploadOutlivesTheLeader(t *testing.T) {
 		leader.kill()
 		wg.Wait()
 		leader.start()
-		leader.waitReady(30 * time.Second)
+		leader.waitReady(patience)
 		t.Logf("round %d: %q %v", round, id, err)
 		if err == nil {
 			answered[id] = sha256.Sum256(p)

@@ -59,7 +59,7 @@ func (s *server) role(id string) string {
 
 func (s *server) waitRole(id, role string) {
 	s.t.Helper()
-	s.waitFor(id+" a "+role, 30*time.Second, func() error {
+	s.waitFor(id+" a "+role, patience, func() error {
 		if got := s.role(id); got != role {
 			return fmt.Errorf("it is a %s", got)
 		}
@@ -72,7 +72,7 @@ func (s *server) waitExit() (code int) {
 	s.t.Helper()
 	select {
 	case <-s.exited:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		s.t.Fatalf("%s goes on", s.id)
 	}
 	return s.cmd.ProcessState.ExitCode()
@@ -81,6 +81,7 @@ func (s *server) waitExit() (code int) {
 // An operator takes a cluster of three apart and puts it together again, by the
 // commands of docs/operations.md.
 func TestMembersComeAndGo(t *testing.T) {
+	beside(t)
 	servers := newCluster(t, 3)
 	lead := leaderOf(t, servers)
 	rest := others(servers, lead)
@@ -116,7 +117,7 @@ func TestMembersComeAndGo(t *testing.T) {
 	// With an empty folder it is a new member, and a voter in the end.
 	lead.dir = filepath.Join(t.TempDir(), "empty")
 	lead.start()
-	lead.waitReady(30 * time.Second)
+	lead.waitReady(patience)
 	rest[0].waitRole(lead.id, "voter")
 
 	demoteAndPromote(t, lead, rest)
@@ -162,7 +163,7 @@ func refuseToLoseTheQuorum(t *testing.T, servers []*server) {
 	if _, messages, code := operate(t, lead, "cluster", "remove", "n9", "--yes"); code != 3 || !strings.Contains(messages, "n9 is no member") {
 		t.Errorf("remove of a stranger: exit code %d, %q", code, messages)
 	}
-	lead.waitFor("rid of the dead", 30*time.Second, func() error {
+	lead.waitFor("rid of the dead", patience, func() error {
 		_, messages, code := operate(t, lead, "cluster", "remove", rest[0].id, "--yes")
 		if code != 0 {
 			return errors.New(messages)
@@ -205,7 +206,7 @@ func TestAllAddressesChangeAtOnceWithTLS(t *testing.T) {
 			s.start()
 		}
 		for _, s := range servers {
-			s.waitReady(30 * time.Second)
+			s.waitReady(patience)
 		}
 	}
 	start()

@@ -102,7 +102,7 @@ func (p *page) do(what any) {
 // until takes what the page says until it says the right thing.
 func (p *page) until(what string, ok func(pageSays) bool) {
 	p.t.Helper()
-	late := time.After(40 * time.Second)
+	late := time.After(patience)
 	for {
 		select {
 		case s, open := <-p.says:
@@ -357,7 +357,7 @@ func TestAPageShowsAPicture(t *testing.T) {
 	}
 	s.extra = []string{"--restdb-key-file", file}
 	s.start()
-	s.waitReady(20 * time.Second)
+	s.waitReady(patience)
 	picture := image.NewRGBA(image.Rect(0, 0, 800, 600))
 	for x := range 800 {
 		for y := range 600 {

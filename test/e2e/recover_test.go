@@ -98,7 +98,7 @@ func TestTheSurvivorOfALostQuorumIsBroughtBack(t *testing.T) {
 		}
 	}
 	keep.start()
-	keep.waitReady(20 * time.Second)
+	keep.waitReady(patience)
 	for c := 2 * each; c < 3*each; c++ {
 		load.check(t, keep, bucket, c)
 	}
@@ -114,7 +114,7 @@ func TestTheSurvivorOfALostQuorumIsBroughtBack(t *testing.T) {
 		s.start()
 	}
 	for _, s := range lost {
-		s.waitReady(30 * time.Second)
+		s.waitReady(patience)
 	}
 	keep.waitFor("one of three voters", 60*time.Second, func() error {
 		st, err := keep.status()
@@ -130,7 +130,7 @@ func TestTheSurvivorOfALostQuorumIsBroughtBack(t *testing.T) {
 		return err
 	})
 	keep.kill()
-	lost[0].waitFor("able to write", 20*time.Second, func() error {
+	lost[0].waitFor("able to write", patience, func() error {
 		code, body, err := lost[0].do("PUT", "/"+bucket+"/after", "2", nil)
 		if err == nil && code != 200 {
 			err = fmt.Errorf("%d %s", code, body)
@@ -174,14 +174,14 @@ func returnsAndIsRefused(t *testing.T, keep, lost *server) {
 	lost.join = keep.gossip
 	lost.start()
 	for _, s := range []*server{keep, lost} {
-		s.waitFor("aware that the other is of another time", 20*time.Second, func() error {
+		s.waitFor("aware that the other is of another time", patience, func() error {
 			if !strings.Contains(s.log.String(), "superseded") {
 				return errors.New("its log does not say so")
 			}
 			return nil
 		})
 	}
-	lost.waitFor("refused at the peer port", 20*time.Second, func() error {
+	lost.waitFor("refused at the peer port", patience, func() error {
 		if !strings.Contains(lost.log.String(), "holds data of before") {
 			return errors.New("its log does not say so")
 		}

@@ -113,11 +113,23 @@ func (c *customers) shop(ctx context.Context, id int) {
 	}
 }
 
+// served returns a ready node. There always has to be one in the sizes of
+// releases, with the machine for themselves; a busy machine may hold up the
+// leader until others elect one, and then the customers queue.
+func (c *customers) served() *server {
+	for end := time.Now().Add(time.Duration(size(60, 0)) * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if s := c.b.pick(); s != nil || !time.Now().Before(end) {
+			return s
+		}
+	}
+}
+
 func (c *customers) ask(client *http.Client, method, path, body string) string {
-	s := c.b.pick()
+	s := c.served()
 	if s == nil {
-		c.failed.Add(1)
-		c.t.Error("no node is ready")
+		if c.failed.Add(1) < 10 {
+			c.t.Error("no node is ready")
+		}
 		return ""
 	}
 	got, err := send(client, s, method, path, body)
@@ -151,7 +163,7 @@ func TestARollingRestartLosesNoRequest(t *testing.T) {
 	for _, s := range servers { // they were started without
 		s.terminate()
 		s.start()
-		s.waitReady(30 * time.Second)
+		s.waitReady(patience)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -159,7 +171,7 @@ func TestARollingRestartLosesNoRequest(t *testing.T) {
 	defer cancel()
 	c := &customers{t: t, b: newBalancer(servers), bucket: servers[0].must("POST", "/", "")}
 	wg.Go(func() { c.b.run(ctx) })
-	servers[0].waitFor("all ready", 20*time.Second, func() error {
+	servers[0].waitFor("all ready", patience, func() error {
 		for i := range servers {
 			if !c.b.ready[i].Load() {
 				return fmt.Errorf("%s is not", servers[i].id)
@@ -182,7 +194,7 @@ func TestARollingRestartLosesNoRequest(t *testing.T) {
 			s.terminate()
 			c.wait(200)
 			s.start()
-			s.waitReady(30 * time.Second)
+			s.waitReady(patience)
 		}
 	}
 	c.wait(200)

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"filippo.io/age"
 )
@@ -43,14 +42,14 @@ func TestAScheduledBackupIsMadeOnceAndRestoredFromItsPlace(t *testing.T) {
 		s.start()
 	}
 	for _, s := range servers {
-		s.waitReady(20 * time.Second)
+		s.waitReady(patience)
 	}
 
 	list := func() []string {
 		out, _ := mustCovey(t, "backup", "list", "file://"+place)
 		return strings.Split(strings.TrimSpace(out), "\n")
 	}
-	servers[0].waitFor("backed up", 30*time.Second, func() error {
+	servers[0].waitFor("backed up", patience, func() error {
 		if all := list(); len(all) != 1 || !strings.HasSuffix(all[0], "yes\tyes") { // encrypted, verified
 			return fmt.Errorf("there are %q", all)
 		}
@@ -65,7 +64,7 @@ func TestAScheduledBackupIsMadeOnceAndRestoredFromItsPlace(t *testing.T) {
 		}
 	}
 	next := leaderOf(t, left)
-	next.waitFor("aware of the last backup", 30*time.Second, func() error {
+	next.waitFor("aware of the last backup", patience, func() error {
 		_, metrics, err := next.do("GET", "/metrics", "", nil)
 		if err == nil && !strings.Contains(metrics, "covey_backup_last_success_timestamp_seconds 1.") {
 			err = errors.New("its metric does not tell")
@@ -84,7 +83,7 @@ func TestAScheduledBackupIsMadeOnceAndRestoredFromItsPlace(t *testing.T) {
 
 	fresh := newServer(t, "m1", 1)
 	fresh.start()
-	fresh.waitReady(20 * time.Second)
+	fresh.waitReady(patience)
 	key := filepath.Join(dir, "root.key")
 	if err := os.WriteFile(key, []byte(rootKey+"\n"), 0o600); err != nil {
 		t.Fatal(err)

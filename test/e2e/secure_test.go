@@ -202,9 +202,10 @@ func (n *machine) logs(words ...string) {
 
 func within(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+	pause := pauses()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(pause()) {
 		if time.Now().After(end) {
-			t.Fatalf("%s: not within 30 s", what)
+			t.Fatalf("%s: not within %v", what, patience)
 		}
 	}
 }
@@ -406,6 +407,7 @@ func (m *machines) load(clients int, trusted *atomic.Pointer[x509.CertPool]) *tr
 					l.failed.Add(1)
 				}
 				l.done.Add(1)
+				breathe()
 			}
 		})
 	}
@@ -443,7 +445,7 @@ func TestCertificatesAreRotatedUnderLoad(t *testing.T) {
 	old := m.pair("certs/n1")
 	var trusted atomic.Pointer[x509.CertPool]
 	trusted.Store(m.pool("certs/ca.pem"))
-	l := m.load(8, &trusted)
+	l := m.load(size(4, 8), &trusted)
 	steps, read := 0, []int{2, 3, 5, 6} // lines of both uses of the files, of that for peers alone, and so on
 	for _, b := range all {
 		if b.where != "desk" || b.section != "Replacing certificates" && b.section != "Replacing the CA" {
@@ -460,14 +462,14 @@ func TestCertificatesAreRotatedUnderLoad(t *testing.T) {
 			})
 		}
 		before := l.done.Load()
-		within(t, "requests go on", func() bool { return l.done.Load() > before+200 })
+		within(t, "requests go on", func() bool { return l.done.Load() > before+int64(size(50, 200)) })
 	}
 	if steps != len(read) {
 		t.Errorf("the document has %d steps", steps)
 	}
 	trusted.Store(m.pool("ca2/ca.pem"))
 	before := l.done.Load()
-	within(t, "requests with the new CA alone", func() bool { return l.done.Load() > before+300 })
+	within(t, "requests with the new CA alone", func() bool { return l.done.Load() > before+int64(size(100, 300)) })
 	l.stop()
 	if n := l.failed.Load(); n > 0 {
 		t.Errorf("%d of %d requests failed, the first: %s", n, l.done.Load(), *l.first.Load())

@@ -109,7 +109,7 @@ func BenchmarkIdleWatchers(b *testing.B) {
 			for _, c := range conns {
 				c.Close()
 			}
-			s.waitFor("rid of its watches", 20*time.Second, func() error {
+			s.waitFor("rid of its watches", patience, func() error {
 				if n := s.gauges(`covey_http_streams{api="kvdb"}`)[0]; n != 0 {
 					return fmt.Errorf("%v streams", n)
 				}

@@ -42,7 +42,7 @@ func newHookCluster(t *testing.T, size int) []*server {
 		servers[i].start()
 	}
 	for _, s := range servers {
-		s.waitReady(20 * time.Second)
+		s.waitReady(patience)
 	}
 	return servers
 }
@@ -198,7 +198,7 @@ func TestWebhooksAreToldOfAllChangesInOrder(t *testing.T) {
 	_, answer := write(t, servers, 0, "POST", "/rest/orders", `{"item":"tea","count":2}`, "the-first-of-all-writes")
 	document := keywords.ReplaceAllString(answer, "")
 	want := `{"0":` + document + `,"event":{"db":"default","collection":"orders","method":"POST","payload":[` + document + `]}}`
-	if got := g.wait(servers[0], 1, 20*time.Second)[0]; got.body != want || !strings.HasPrefix(got.id, "msg_") {
+	if got := g.wait(servers[0], 1, patience)[0]; got.body != want || !strings.HasPrefix(got.id, "msg_") {
 		t.Errorf("message %s:\n%s\nwant\n%s", got.id, got.body, want)
 	}
 
@@ -234,7 +234,7 @@ func TestWebhooksAreToldOfAllChangesInOrder(t *testing.T) {
 	more(t, &wrote, all/5)
 	g.down.Store(false)
 	leader.start()
-	leader.waitReady(30 * time.Second)
+	leader.waitReady(patience)
 	wg.Wait()
 	servers[2].covey(t, "", "restdb", "webhook", "retry", hook)
 	taken := g.wait(servers[0], 1+int(all), 90*time.Second)
@@ -313,13 +313,13 @@ func TestAWebhookWhoseAnswerWasLostIsToldAgainUnderTheSameID(t *testing.T) {
 		write(t, servers, n, "POST", "/rest/orders", fmt.Sprintf(`{"n":%d}`, n), fmt.Sprintf("a-write-told-twice-%d", n))
 	}
 	leader := leaderOf(t, servers)
-	if got := g.wait(leader, 1, 20*time.Second); len(got) != 1 {
+	if got := g.wait(leader, 1, patience); len(got) != 1 {
 		t.Errorf("%d messages before the first is answered", len(got))
 	}
 	leader.kill()
 	close(g.hold)
 	others := slices.DeleteFunc(servers, func(s *server) bool { return s == leader })
-	for n, m := range g.wait(others[0], changes, 30*time.Second) {
+	for n, m := range g.wait(others[0], changes, patience) {
 		if !strings.Contains(m.body, fmt.Sprintf(`"n":%d,`, n)) {
 			t.Errorf("message %d tells %s", n, m.body)
 		}
@@ -346,7 +346,7 @@ func TestAWebhookThatIsGoneIsDisabled(t *testing.T) {
 	for i := range 2 {
 		write(t, servers, 0, "POST", "/rest/orders", `{}`, fmt.Sprintf("a-write-to-be-told-%d", i))
 	}
-	s.waitFor("disabling the webhook", 20*time.Second, func() error {
+	s.waitFor("disabling the webhook", patience, func() error {
 		if list := s.covey(t, "", "restdb", "webhook", "list"); !strings.Contains(list, "\tdisabled ") || !strings.Contains(list, "410 Gone") {
 			return fmt.Errorf("list: %s", list)
 		}

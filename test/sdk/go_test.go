@@ -28,7 +28,7 @@ func TestTheGoClientWritesOnceWhileLeadersDie(t *testing.T) {
 	}
 	stop := c.KillLeaders(t, 5*time.Second)
 	begin, rounds := time.Now(), 0
-	for ; time.Since(begin) < time.Duration(size(8, 60))*time.Second && rounds < 9_000; rounds++ { // an environment has room for 10,000
+	for ; time.Since(begin) < time.Duration(size(6, 60))*time.Second && rounds < 9_000; rounds++ { // an environment has room for 10,000
 		key := fmt.Sprintf("KEY_%d", rounds)
 		if v, err := n.CreateVariable(ctx, uint64(environment), key, key); err != nil || v.Key != key || v.Version != 1 {
 			t.Fatalf("create %s: %+v, %v", key, v, err)

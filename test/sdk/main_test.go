@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	// Processes of clusters mostly wait for each other: more tests than there are
 	// processors at once take no longer each.
 	if n := flag.Lookup("test.parallel"); n.Value.String() == n.DefValue {
-		if err := n.Value.Set("4"); err != nil {
+		if err := n.Value.Set(fmt.Sprint(size(12, 4))); err != nil {
 			panic(err)
 		}
 	}

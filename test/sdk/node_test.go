@@ -149,7 +149,7 @@ func TestTheNodeSDKWhileLeadersAreKilled(t *testing.T) {
 	c := cluster.Start(t, binary, 3)
 	p := newNodeProgram(t, c)
 	stop := c.KillLeaders(t, 5*time.Second)
-	said := p.script(t, "once.mjs", fmt.Sprint("SECONDS=", size(10, 120)))
+	said := p.script(t, "once.mjs", fmt.Sprint("SECONDS=", size(8, 120)))
 	kills := stop()
 	t.Logf("%d leaders were killed: %s", kills, strings.TrimSpace(said))
 	if kills < 2 {

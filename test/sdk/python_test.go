@@ -70,7 +70,7 @@ func TestPythonWhileLeadersDie(t *testing.T) {
 	c := cluster.Start(t, binary, 3)
 	env := pythonEnvironment(t, c, "python")
 	stop := c.KillLeaders(t, 5*time.Second)
-	out := python(t, append(env, "TEST_SECONDS="+strconv.Itoa(size(9, 60))), "-m", "unittest", "tests.test_cluster.Storm")
+	out := python(t, append(env, "TEST_SECONDS="+strconv.Itoa(size(8, 60))), "-m", "unittest", "tests.test_cluster.Storm")
 	kills := stop()
 	if least := size(2, 10); kills < least {
 		t.Errorf("%d leaders were killed, want at least %d", kills, least)
@@ -127,6 +127,7 @@ except keynest.Unavailable as e:
 // A message that an independent library has signed passes, and one that it has
 // not does not.
 func TestPythonVerifiesWhatTheStandardLibrarySigns(t *testing.T) {
+	t.Parallel()
 	const secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
 	signer, err := webhooks.NewWebhook(secret)
 	if err != nil {
@@ -153,6 +154,7 @@ print(keynest.verify_webhook(b.encode(), {"webhook-id": i, "webhook-timestamp": 
 
 // The package is installed from its folder without any other.
 func TestPythonPackage(t *testing.T) {
+	t.Parallel()
 	interpreter(t, "python3")
 	text, err := os.ReadFile(filepath.Join(pythonPackage, "pyproject.toml"))
 	if err != nil {

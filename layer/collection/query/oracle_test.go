@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"flag"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -15,6 +16,16 @@ import (
 	"testing"
 	"time"
 )
+
+var full = flag.Bool("full", false, "ask the other implementations many more questions")
+
+// oracled is how many questions are asked: a fifth of so many without -full.
+func oracled(questions int) int {
+	if *full {
+		return questions
+	}
+	return questions / 5
+}
 
 // oracleFiles are in test/oracle: the other implementations, pinned, and the
 // program that asks them.
@@ -177,7 +188,7 @@ func TestMatchAgreesWithMingoAndSift(t *testing.T) {
 	o := openOracle(t)
 	g := &generator{r: oracleRandom(t)}
 	var questions []matchQuestion
-	for n := range oracleQueries {
+	for n := range oracled(oracleQueries) {
 		questions = append(questions, g.question(n%5 == 0))
 	}
 	pairs, agreed, matched := 0, 0, 0
@@ -215,7 +226,7 @@ func TestMatchAgreesWithMingoAndSift(t *testing.T) {
 			t.FailNow()
 		}
 	})
-	if agreed < 20_000 || matched < pairs/10 || matched > pairs*9/10 {
+	if agreed < pairs*5/6 || matched < pairs/10 || matched > pairs*9/10 {
 		t.Errorf("of %d pairs %d match and %d are judged alike: the test proves too little", pairs, matched, agreed)
 	}
 	t.Logf("of %d pairs %d match; all three judge %d alike", pairs, matched, agreed)
@@ -239,7 +250,7 @@ func TestDateFormatsAgreeWithMoment(t *testing.T) {
 	o := openOracle(t)
 	r := oracleRandom(t)
 	var questions []momentQuestion
-	for range 3000 {
+	for range oracled(3000) {
 		q := momentQuestion{Kind: "moment"}
 		for range 1 + r.IntN(5) {
 			q.Format += pickOf(r, pickOf(r, momentTokens...), pickOf(r, momentTokens...), pickOf(r, momentLocals...).token,
@@ -285,7 +296,7 @@ func TestAggregatesAgreeWithMingo(t *testing.T) {
 	o := openOracle(t)
 	g := &generator{r: oracleRandom(t)}
 	var questions []groupQuestion
-	for range 500 {
+	for range oracled(500) {
 		q := groupQuestion{Kind: "group", By: pickOf(g.r, "a", "n.y"), Field: pickOf(g.r, "a", "n.y")}
 		for range 1 + g.r.IntN(30) {
 			q.Docs = append(q.Docs, json.RawMessage(`{"a":`+g.groupable()+`,"n":{"y":`+g.groupable()+`}}`))
