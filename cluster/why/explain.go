@@ -13,6 +13,9 @@ import (
 // Explain answers q. The worst finding comes first; there is always one.
 func Explain(v View, q Question) []Finding {
 	e := explainer{View: v}
+	if _, led := e.leader(); e.superseded() && !led {
+		return e.found // all else is of a cluster that is no more
+	}
 	switch q.About {
 	case Leader:
 		e.leads()
@@ -68,6 +71,7 @@ func (e *explainer) leads() {
 		e.noLeader(best)
 	}
 	e.cuts()
+	e.certificates()
 	e.disks()
 }
 
@@ -122,18 +126,22 @@ func (e *explainer) noLeader(best Facts) {
 	need := len(best.Voters)/2 + 1
 	sum := fmt.Sprintf("of %d voters %s, %d are needed", len(best.Voters), tally(answer, silent, stalled), need)
 	lost := e.lastLeader()
+	wait, start := "wait for two election time-outs; if it lasts, look at the findings about the network and the disks",
+		"start the voters that do not answer, or let them reach each other; if they are lost for good: covey cluster recover"
+	if slices.ContainsFunc(silent, e.ended) {
+		wait = "do what is said of the certificates; nothing is lost"
+		start = wait
+	}
 	switch {
 	case len(answer) >= need:
-		f := e.say(Failure, Leader, "wait for two election time-outs; if it lasts, look at the findings about the network and the disks",
-			"there is no leader, though enough voters answer %s: %s", e.Asked, sum)
+		f := e.say(Failure, Leader, wait, "there is no leader, though enough voters answer %s: %s", e.Asked, sum)
 		f.Since = lost
 		e.campaigns()
 	case len(answer)+len(stalled) >= need:
 		f := e.say(Failure, Leader, "mend the disks that are named, or move those nodes to other ones", "there is no leader: %s", sum)
 		f.Since = lost
 	default:
-		f := e.say(Failure, Leader, "start the voters that do not answer, or let them reach each other; if they are lost for good: covey cluster recover",
-			"there is no leader: %s", sum)
+		f := e.say(Failure, Leader, start, "there is no leader: %s", sum)
 		f.Since = lost
 	}
 	e.missing(silent, "voter ")
@@ -176,8 +184,11 @@ func (e *explainer) lastLeader() (at time.Time) {
 func (e *explainer) missing(ids []string, what string) {
 	for _, id := range ids {
 		reason := orElse(e.Missing[id], "nobody knows its address")
-		f := e.say(Warning, id, "is its process up, and does it reach the peer ports of the others? Try covey why through that node itself",
-			"%s%s does not answer %s: %s", what, id, e.Asked, reason)
+		do := "is its process up, and does it reach the peer ports of the others? Try covey why through that node itself"
+		if e.ended(id) {
+			do = "do what is said of the certificate"
+		}
+		f := e.say(Warning, id, do, "%s%s does not answer %s: %s", what, id, e.Asked, reason)
 		for _, other := range e.ids() {
 			if t := e.since(other, func(x events.Event) bool { return x.Kind == events.Contact && x.Node == id }); t.After(f.Since) {
 				f.Since = t

@@ -44,8 +44,11 @@ func (e *explainer) voter(id string) {
 		e.wished(id)
 		e.missing([]string{id}, "")
 	case !answers:
-		e.say(Failure, id, "is its process up, and does it reach the others? Ask it: covey why voter "+id+" --endpoint with its own address",
-			"%s is no voter, and does not answer %s: %s", id, e.Asked, orElse(e.Missing[id], "no node has heard of it"))
+		refusal, do := e.refusal(id), "is its process up, and does it reach the others? Ask it: covey why voter "+id+" --endpoint with its own address"
+		if strings.Contains(refusal, saysSuperseded) {
+			do = doRejoin(id)
+		}
+		e.say(Failure, id, do, "%s is no voter, and does not answer %s: %s%s", id, e.Asked, orElse(e.Missing[id], "no node has heard of it"), refusal)
 	case !known || len(n.Voters) == 0 && !slices.Contains(best.NonVoters, id) || best.Serves && !slices.Contains(best.NonVoters, id):
 		e.say(Failure, id, "see the reason; the leader's log says more if it refuses the node", "%s is not in the cluster: %s%s", id, orElse(n.Reason, "it waits to be taken in"), e.refusal(id))
 	case n.NonVoter:
@@ -101,6 +104,9 @@ func (e *explainer) stop(id string) {
 		}
 	}
 	need := len(best.Voters)/2 + 1
+	if e.stopsNothing(id, best, need) {
+		return
+	}
 	sum := fmt.Sprintf("%d of %d voters are left that answer (%s), %d are needed", len(left), len(best.Voters), orElse(strings.Join(left, ", "), "none"), need)
 	if len(best.Voters) == 1 {
 		e.say(Warning, id, "add nodes first: two more make a cluster that survives one", "if %s stops, the cluster stops: it is the only voter", id)
@@ -109,6 +115,10 @@ func (e *explainer) stop(id string) {
 	if len(left) < need {
 		e.say(Warning, id, "bring back voters that do not answer first, or remove those that are lost: covey cluster remove", "if %s stops, writes and linearizable reads stop: %s", id, sum)
 		return
+	}
+	event := "if " + id + " stops, the cluster goes on"
+	if _, answers := e.Nodes[id]; !answers {
+		event = id + " does not answer " + e.Asked + " already, and the cluster goes on"
 	}
 	lead := "the lead is not touched"
 	if best.Serves && best.ID == id {
@@ -120,5 +130,33 @@ func (e *explainer) stop(id string) {
 	if spare == 0 {
 		severity, do, more = Warning, "stop no second voter before it is back", "none may fail after that"
 	}
-	e.say(severity, id, do, "if %s stops, the cluster goes on: %s; %s; %s", id, sum, more, lead)
+	e.say(severity, id, do, "%s: %s; %s; %s", event, sum, more, lead)
+}
+
+// stopsNothing says so where there is no quorum to be lost.
+func (e *explainer) stopsNothing(id string, best Facts, need int) bool {
+	var answer, silent, stalled []string
+	for _, v := range best.Voters {
+		switch n, ok := e.Nodes[v]; {
+		case !ok:
+			silent = append(silent, v)
+		case n.Disk.Stalled:
+			stalled = append(stalled, v)
+		default:
+			answer = append(answer, v)
+		}
+	}
+	if len(answer) >= need {
+		return false
+	}
+	missed := slices.Concat(silent, stalled)
+	do := "bring " + strings.Join(missed, ", ") + " back; covey why leader says what " + verb(len(missed), "it lacks", "they lack")
+	effect := id + " is one of those that are missed"
+	if slices.Contains(answer, id) {
+		effect = "if " + id + " stops too, its stale reads end, and one more has to be started again"
+		do = "keep " + id + " running and " + do
+	}
+	e.say(Warning, id, do, "there is no quorum now, whether %s stops or not: of %d voters %s, %d are needed, so writes and linearizable reads stand still; %s",
+		id, len(best.Voters), tally(answer, silent, stalled), need, effect)
+	return true
 }

@@ -2,7 +2,9 @@ package why
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/coveydb/covey/cluster/events"
 )
@@ -39,8 +41,11 @@ func (e *explainer) cuts() {
 	e.witnesses()
 }
 
-// witnesses tells of nodes that the asking one cannot reach and others can.
+// witnesses tells of nodes that the asking one cannot reach and others can, or
+// have not missed yet: gossip takes seconds to give up a node that was killed, the
+// leader's contact is known at once.
 func (e *explainer) witnesses() {
+	leader, led := e.leader()
 	for _, id := range e.missingIDs() {
 		var hear []string
 		for _, other := range e.ids() {
@@ -48,12 +53,24 @@ func (e *explainer) witnesses() {
 				hear = append(hear, other)
 			}
 		}
-		if len(hear) > 0 {
-			e.say(Warning, "network", fmt.Sprintf("ask again through %s; check what lies between %s and %s", hear[0], e.Asked, id),
-				"%s does not answer %s, but %s %s it alive", id, e.Asked, strings.Join(hear, ", "), verb(len(hear), "sees", "see"))
+		between := fmt.Sprintf("check what lies between %s and %s", e.Asked, id)
+		at, misses := e.heard(leader.ID, id)
+		switch all := strings.Join(hear, ", "); {
+		case len(hear) == 0 || e.ended(id):
+		case led && misses:
+			f := e.say(Info, "network", "is its process up? Else: "+between, "%s does not answer %s, and the leader %s last heard of it %s ago; the gossip of %s has not given it up yet",
+				id, e.Asked, leader.ID, ago(leader.Time.Sub(at)), all)
+			f.Since = at
+		case led && leader.ID != e.Asked && leader.ID != id && slices.Contains(leader.Voters, id):
+			e.say(Warning, "network", fmt.Sprintf("ask again through %s; %s", leader.ID, between), "%s does not answer %s, but the leader %s hears it", id, e.Asked, leader.ID)
+		default:
+			e.say(Warning, "network", fmt.Sprintf("is its process up? If so, ask again through %s; %s", hear[0], between),
+				"%s does not answer %s, and the gossip of %s has not given it up: either it died within the last seconds, or only %s cannot reach it", id, e.Asked, all, e.Asked)
 		}
 	}
 }
+
+func ago(d time.Duration) string { return max(d, 0).Round(time.Second).String() }
 
 // disks tells of stuck and of full ones.
 func (e *explainer) disks() {

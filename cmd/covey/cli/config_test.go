@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
@@ -64,7 +65,7 @@ func TestExampleHoldsEverySettingWithItsDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	fs := serveFlagSet(new(serveFlags))
-	if found := config.Check(fs, newWorld(t).known(), path); len(found) > 0 {
+	if found := config.Check(fs, newWorld(t).known(), config.Sources{File: path}); len(found) > 0 {
 		t.Errorf("%+v", found)
 	}
 	fs.VisitAll(func(f *pflag.Flag) {
@@ -121,9 +122,9 @@ func TestConfigCheckFindsWhatServeWouldRefuse(t *testing.T) {
 		says []string // nothing = the file is in order
 	}{
 		"in order":                 {"id: n1\ndata_dir: d\nendpoint: http://x:1\n", nil},
-		"several slips":            {"data_dri: d\nheartbeat: soon\n", []string{"1\tdata_dri\tunknown setting \"data_dri\", did you mean \"data_dir\"?", "2\theartbeat\t"}},
+		"several slips":            {"data_dri: d\nheartbeat: soon\n", []string{":1\tdata_dri\tunknown setting \"data_dri\", did you mean \"data_dir\"?", ":2\theartbeat\t"}},
 		"not YAML":                 {"{", []string{"covey.yaml"}},
-		"files that are not there": {"id: n1\nroot_key_file: none.key\npeer_ca: none.pem\n", []string{"2\troot_key_file\tnone.key does not exist", "3\tpeer_ca\tnone.pem does not exist"}},
+		"files that are not there": {"id: n1\nroot_key_file: none.key\npeer_ca: none.pem\n", []string{":2\troot_key_file\tnone.key does not exist", ":3\tpeer_ca\tnone.pem does not exist"}},
 		"a folder for a file":      {"tls_cert: " + dir + "\n", []string{"is a folder, not a file"}},
 		"open to the network":      {"peer_addr: 0.0.0.0:8701\n", []string{"--peer-addr 0.0.0.0:8701 can be reached"}},
 		"half of a pair":           {"kvdb_create: root\n", []string{"--kvdb-create root needs a root key"}},
@@ -169,6 +170,41 @@ func TestConfigCheckFindsWhatServeWouldRefuse(t *testing.T) {
 			t.Fatal(err)
 		}
 		if o := w.runIn("", []string{envRootKey + "=" + rootKey}, "config", "check", path); o.code != 0 {
+			t.Errorf("%+v", o)
+		}
+	})
+}
+
+func TestConfigCheckFindsEverythingAtOnce(t *testing.T) {
+	w := newWorld(t)
+	t.Run("everything at once, with where it comes from, and nothing that only follows", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "covey.yaml")
+		text := "hart_beat: 1s\nhttp_addr: \"8700\"\npeer_addr: 0.0.0.0:8701\ngossip_addr: 0.0.0.0:8702\nroot_key_file: none.key\nkvdb_create: root\n" +
+			"kvdb_max_value: -5\nheartbeat: 1ms\nbootstrap_expect: x\nlog_level: loud\njoin: {a: b}\ntls_cert: none.pem\ntls_key: none.pem\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := w.runIn("", []string{"COVEY_SLOW_REQUEST=soon", "COVEY_KOT_RESTRICTED=" + "x"}, "config", "check", path)
+		var got []string
+		for line := range strings.Lines(o.out) {
+			cells := strings.Split(line, "\t")
+			got = append(got, strings.TrimPrefix(cells[0], path+":")+" "+cells[1])
+		}
+		want := []string{
+			"1 hart_beat", "2 http_addr", "3 peer_addr", "4 gossip_addr", "5 root_key_file", "7 kvdb_max_value", "8 heartbeat", "9 bootstrap_expect", "10 log_level", "11 join",
+			"12 tls_cert", "13 tls_key", "COVEY_SLOW_REQUEST slow_request", "COVEY_KOT_RESTRICTED kot_restricted",
+		}
+		if diff := cmp.Diff(want, got); diff != "" || o.code != exitFailed || !strings.Contains(o.errOut, "14 things are wrong") {
+			t.Errorf("%s\n%+v", diff, o)
+		}
+	})
+	t.Run("a short root key in the environment", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "covey.yaml")
+		if err := os.WriteFile(path, []byte("kvdb_create: root\nheartbeat: 1ms\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := w.runIn("", []string{envRootKey + "=hunter2"}, "config", "check", path)
+		if o.code != exitFailed || strings.Count(o.out, "\n") != 2 || !strings.Contains(o.out, envRootKey+"\troot_key\t") || !strings.Contains(o.out, ":2\theartbeat\t") || strings.Contains(o.out, "hunter2") {
 			t.Errorf("%+v", o)
 		}
 	})

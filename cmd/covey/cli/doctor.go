@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -58,19 +57,13 @@ func (a *app) fillTolerant(cmd *cobra.Command) (findings []doctor.Finding) {
 	for _, name := range config.UnknownVariables(a.env.Environ, known, plainVariables()) {
 		findings = append(findings, doctor.Finding{State: doctor.Warning, Text: "the variable " + name + " is not known and has no effect", Do: "correct its name, or unset it"})
 	}
-	if src.File != "" {
-		for _, p := range config.Check(serveFlagSet(new(serveFlags)), known, src.File) {
-			if p.Line == 0 {
-				wrong(p.Text, "correct the file; covey config example shows one")
-				src.File = "" // it cannot be read at all
-				continue
-			}
-			wrong(fmt.Sprintf("%s:%d: %s: %s", src.File, p.Line, p.Name, p.Text), "correct the line; covey config example shows all settings")
-			known = append(known, p.Name)
+	for _, p := range config.Check(cmd.Flags(), known, src) {
+		switch {
+		case p.Name == "":
+			wrong(p.Text, "correct the file; covey config example shows one")
+		default:
+			wrong(fmt.Sprintf("%s: %s: %s", p.From, p.Name, p.Text), "correct it; covey config example shows all settings")
 		}
-	}
-	if err := config.Apply(cmd.Flags(), known, src); err != nil && doctor.Worst(findings) != doctor.Problem {
-		wrong(err.Error(), "correct it")
 	}
 	return findings
 }
@@ -125,14 +118,19 @@ func (a *app) subject(f *doctorFlags, settings []doctor.Finding) (*doctor.Subjec
 func (a *app) describe(s *doctor.Subject, f *doctorFlags) {
 	conf := &f.serve.Config
 	s.Watermark, _ = room.Parse(conf.DiskWatermark) // what is wrong with it Check tells
-	err := a.checkServe(&f.serve)
-	if err == nil && len(s.Settings) == 0 && (conf.DataDir == "" || conf.ID == "" && a.sources().File != "") {
-		err = errors.New("--id and --data-dir are needed")
+	for _, p := range a.serveProblems(f) {
+		text := p.Text
+		if p.From != "" {
+			text = p.From + ": " + text
+		}
+		s.Settings = append(s.Settings, doctor.Finding{State: doctor.Problem, Text: text, Do: "correct it; covey config print --sources shows where each setting comes from"})
 	}
-	if err != nil {
-		s.Settings = append(s.Settings, doctor.Finding{State: doctor.Problem, Text: strings.TrimSuffix(err.Error(), "."), Do: "correct it; covey config print --sources shows where each setting comes from"})
+	_ = a.checkServe(&f.serve) // for what it fills in: what a join gave, the secrets
+	if len(s.Settings) == 0 && (conf.DataDir == "" || conf.ID == "" && a.sources().File != "") {
+		s.Settings = append(s.Settings, doctor.Finding{State: doctor.Problem, Text: "--id and --data-dir are needed", Do: "give those that the node is started with"})
 	}
 	s.ID, s.DataDir, s.Join, s.Gossip, s.Heartbeat = conf.ID, conf.DataDir, conf.Join, conf.GossipAddr, conf.Heartbeat
+	s.Expect = conf.BootstrapExpect
 	s.HTTPAddr, s.PeerAddr, s.Advertise, s.HTTPS = conf.HTTPAddr, conf.PeerAddr, conf.Advertise, conf.HTTPTLS.Cert != ""
 	s.Doors = []doctor.Door{
 		{Flag: "http-addr", Addr: conf.HTTPAddr}, {Flag: "peer-addr", Addr: conf.PeerAddr}, {Flag: "gossip-addr", Addr: conf.GossipAddr, UDP: true},
@@ -161,6 +159,26 @@ func (a *app) describe(s *doctor.Subject, f *doctorFlags) {
 	} else if conf.Keyring != "" {
 		s.Keyring, _ = seal.Parse(conf.Keyring)
 	}
+}
+
+// serveProblems returns everything that serve would refuse. It leaves f as it is.
+func (a *app) serveProblems(f *doctorFlags) []config.Problem {
+	var own serveFlags
+	flags := serveFlagSet(&own)
+	flags.VisitAll(func(to *pflag.Flag) {
+		from := f.all.Lookup(to.Name).Value
+		if list, ok := from.(pflag.SliceValue); ok {
+			_ = to.Value.(pflag.SliceValue).Replace(list.GetSlice())
+			return
+		}
+		_ = to.Value.Set(from.String())
+	})
+	settings, err := config.Explain(flags, func(flag string) bool { return a.given[flag] }, a.sources())
+	if err != nil {
+		settings = nil // what is wrong with the file has been told
+	}
+	c := checker{app: *a, flags: flags, serve: &own, settings: settings}
+	return c.all()
 }
 
 // secretFiles are the settings that name files with secrets.

@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,10 +31,29 @@ type patient struct {
 	dir    string
 	nodes  []server.Config
 	fourth server.Config
+	errors *alarms // what the nodes log as errors
+}
+
+// alarms keeps the errors that are logged.
+type alarms struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (a *alarms) Write(line []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.text.Write(line)
+}
+
+func (a *alarms) String() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.text.String()
 }
 
 func newPatient(t *testing.T) *patient {
-	p := &patient{t: t, dir: t.TempDir()}
+	p := &patient{t: t, dir: t.TempDir(), errors: new(alarms)}
 	p.write("root.key", rootKey+"-of-a-cluster\n")
 	p.write("gossip.key", "NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg3NjU=\n")
 	ring := p.path("keyring.json")
@@ -54,7 +73,7 @@ func newPatient(t *testing.T) *patient {
 			ID: id, DataDir: p.path(id), HTTPAddr: freeport.Addr(t), PeerAddr: freeport.Addr(t), GossipAddr: freeport.Addr(t),
 			BootstrapExpect: 3, KeyringFile: ring, RootKey: rootKey + "-of-a-cluster", GossipKeyFile: p.path("gossip.key"),
 			PeerTLS: server.TLSFiles{CA: p.path("ca.pem"), Cert: p.path(id + ".pem"), Key: p.path(id + ".pem.key")},
-			Log:     slog.New(slog.DiscardHandler),
+			Log:     slog.New(slog.NewTextHandler(p.errors, &slog.HandlerOptions{Level: slog.LevelError})),
 		}
 		join = append(join, c.GossipAddr)
 		p.nodes = append(p.nodes, c)
@@ -150,145 +169,6 @@ func (p *patient) run(args ...string) (findings []doctor.Finding, code int) {
 	return findings, code
 }
 
-// fault is one thing that is wrong.
-type fault struct {
-	name  string
-	plant func(p *patient, s map[string]string) (args []string)
-	check string
-	says  string
-	state doctor.State
-}
-
-var faults = []fault{
-	{"the data folder of another node", func(p *patient, s map[string]string) []string {
-		p.write("n9/node.json", `{"format":1,"node_id":"n9"}`)
-		s["data_dir"] = p.path("n9")
-		return nil
-	}, "data-folder", `belongs to node "n9"`, doctor.Problem},
-	{"the data folder of a newer release", func(p *patient, s map[string]string) []string {
-		p.write("new/node.json", `{"format":99,"node_id":"n4"}`)
-		s["data_dir"] = p.path("new")
-		return nil
-	}, "data-folder", "has format 99", doctor.Problem},
-	{"a damaged data folder", func(p *patient, s map[string]string) []string {
-		p.write("bad/node.json", `{"form`)
-		s["data_dir"] = p.path("bad")
-		return nil
-	}, "data-folder", "is damaged", doctor.Problem},
-	{"the data folder of another cluster", func(p *patient, s map[string]string) []string {
-		p.write("foreign/node.json", `{"format":1,"node_id":"n4","cluster_id":"0123456789abcdef0123456789abcdef"}`)
-		s["data_dir"] = p.path("foreign")
-		return p.elsewhere()
-	}, "data-folder", "belongs to cluster 0123456789abcdef0123456789abcdef", doctor.Problem},
-	{"a file where the data folder should be", func(p *patient, s map[string]string) []string {
-		s["data_dir"] = p.write("file", "")
-		return nil
-	}, "data-folder", "not a directory", doctor.Problem},
-	{"a root key that all may read", func(p *patient, s map[string]string) []string {
-		s["root_key_file"] = p.write("open.key", rootKey+"-of-a-cluster\n")
-		p.chmod("open.key", 0o644)
-		return nil
-	}, "files", "has mode 0644", doctor.Problem},
-	{"a keyring that all may read", func(p *patient, s map[string]string) []string {
-		must(seal.Create(p.path("open.json")))
-		s["keyring_file"] = p.path("open.json")
-		p.chmod("open.json", 0o644)
-		return nil
-	}, "settings", "run chmod 600", doctor.Problem},
-	{"a keyring without the cluster's keys", func(p *patient, s map[string]string) []string {
-		must(seal.Create(p.path("other.json")))
-		s["keyring_file"] = p.path("other.json")
-		return p.elsewhere()
-	}, "keyring", "the keyring file lacks master key", doctor.Problem},
-	{"another gossip key", func(p *patient, s map[string]string) []string {
-		s["gossip_key_file"] = p.write("other.gossip", "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=\n")
-		return p.elsewhere()
-	}, "gossip-keys", "none that the cluster uses", doctor.Problem},
-	{"another root key", func(p *patient, s map[string]string) []string {
-		s["root_key_file"] = p.write("other.key", "quite-another-root-key\n")
-		return p.elsewhere()
-	}, "cluster", "does not take the root key", doctor.Problem},
-	{"a port that is taken", func(p *patient, s map[string]string) []string {
-		l := must(net.Listen("tcp", "127.0.0.1:0"))
-		p.t.Cleanup(func() { l.Close() })
-		s["peer_addr"] = l.Addr().String()
-		return nil
-	}, "ports", "is in use", doctor.Problem},
-	{"the HTTP port of another node", func(p *patient, s map[string]string) []string {
-		s["http_addr"] = p.nodes[1].HTTPAddr
-		return nil
-	}, "ports", `is served by node "n2"`, doctor.Problem},
-	{"an address of another machine", func(p *patient, s map[string]string) []string {
-		s["gossip_addr"] = "192.0.2.1:8702"
-		return nil
-	}, "ports", "no address of this machine", doctor.Problem},
-	{"an advertised address that means any", func(p *patient, s map[string]string) []string {
-		s["advertise"] = "0.0.0.0"
-		return nil
-	}, "advertised", "means any", doctor.Problem},
-	{"an advertised name that does not resolve", func(p *patient, s map[string]string) []string {
-		s["advertise"] = "no-such-host.invalid"
-		return nil
-	}, "advertised", "does not resolve", doctor.Problem},
-	{"an advertised address of another machine", func(p *patient, s map[string]string) []string {
-		s["advertise"] = "192.0.2.1"
-		return nil
-	}, "advertised", "no address of this machine", doctor.Warning},
-	{"a certificate for another host", func(p *patient, s map[string]string) []string {
-		s["advertise"] = "127.0.0.2"
-		return nil
-	}, "certificates", "not for 127.0.0.2", doctor.Problem},
-	{"the certificate of another node", func(p *patient, s map[string]string) []string {
-		s["peer_cert"], s["peer_key"] = p.nodes[0].PeerTLS.Cert, p.nodes[0].PeerTLS.Key
-		return nil
-	}, "certificates", `node "n1", not of node "n4"`, doctor.Problem},
-	{"the key of another certificate", func(p *patient, s map[string]string) []string {
-		s["peer_key"] = p.nodes[0].PeerTLS.Key
-		return nil
-	}, "certificates", "do not belong together", doctor.Problem},
-	{"another CA", func(p *patient, s map[string]string) []string {
-		s["peer_ca"] = p.write("other-ca.pem", string(must(pki.NewAuthority("other", 0)).CertPEM()))
-		return nil
-	}, "certificates", "does not lead to", doctor.Problem},
-	{"a certificate that is about to expire", func(p *patient, s map[string]string) []string {
-		ca := must(pki.NewAuthority("short", 2*time.Minute))
-		s["tls_cert"], s["tls_key"] = p.path("short.pem"), p.path("short.key")
-		pair := must(ca.IssueNode("n4", []string{"127.0.0.1"}, time.Minute))
-		if err := pair.Save(s["tls_cert"], s["tls_key"]); err != nil {
-			p.t.Fatal(err)
-		}
-		return nil
-	}, "certificates", "short.pem expires at", doctor.Warning},
-	{"a neighbour that does not answer", func(p *patient, s map[string]string) []string {
-		s["join"] += "," + freeport.Addr(p.t)
-		return nil
-	}, "join", "does not answer", doctor.Warning},
-	{"no neighbour that answers", func(p *patient, s map[string]string) []string {
-		s["join"] = freeport.Addr(p.t)
-		return nil
-	}, "join", "does not answer", doctor.Problem},
-	{"an unknown setting", func(p *patient, s map[string]string) []string {
-		s["heart_beat"] = "1s"
-		return nil
-	}, "settings", `did you mean "heartbeat"`, doctor.Problem},
-	{"a value of the wrong type", func(p *patient, s map[string]string) []string {
-		s["heartbeat"] = "soon"
-		return nil
-	}, "settings", "not a valid duration", doctor.Problem},
-	{"settings that serve refuses", func(p *patient, s map[string]string) []string {
-		s["peer_ca"], s["peer_cert"], s["peer_key"], s["peer_addr"] = "", "", "", "0.0.0.0:0"
-		return nil
-	}, "settings", "--peer-addr 0.0.0.0:0", doctor.Problem},
-	{"a disk that is nearly full", func(p *patient, s map[string]string) []string {
-		s["disk_watermark"] = "1000TiB"
-		return nil
-	}, "disk", "writes that add data are refused", doctor.Problem},
-	{"a file that is not there", func(p *patient, s map[string]string) []string {
-		s["gossip_key_file"] = p.path("none.key")
-		return nil
-	}, "files", "does not exist", doctor.Problem},
-}
-
 func (p *patient) chmod(name string, mode os.FileMode) {
 	if err := os.Chmod(p.path(name), mode); err != nil {
 		p.t.Fatal(err)
@@ -305,6 +185,7 @@ func bad(findings []doctor.Finding) []doctor.Finding {
 }
 
 func TestTheDoctorFindsPlantedFaults(t *testing.T) {
+	t.Parallel()
 	p := newPatient(t)
 	t.Run("nothing is wrong with a healthy cluster", func(t *testing.T) {
 		for name, run := range map[string]func() ([]doctor.Finding, int){
@@ -320,8 +201,14 @@ func TestTheDoctorFindsPlantedFaults(t *testing.T) {
 			}
 		}
 	})
+	t.Run("nodes that it looks at log no errors", func(t *testing.T) {
+		if got := p.errors.String(); got != "" {
+			t.Error(got)
+		}
+	})
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
+			p := &patient{t: t, dir: p.dir, nodes: p.nodes, fourth: p.fourth, errors: p.errors}
 			s := p.settings(p.fourth)
 			args := f.plant(p, s)
 			findings, code := p.doctor(s, args...)

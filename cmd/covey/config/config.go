@@ -12,6 +12,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -80,6 +81,9 @@ func Apply(fs *pflag.FlagSet, known []string, src Sources) error {
 	file, err := readFile(src.File)
 	if err != nil {
 		return err
+	}
+	if len(file.bad) > 0 {
+		return fmt.Errorf("configuration file %s: line %d: %s %s", src.File, file.bad[0].Line, file.bad[0].Name, file.bad[0].Text)
 	}
 	if unknown := file.unknown(known); len(unknown) > 0 {
 		return fmt.Errorf("configuration file %s: %s", src.File, unknownText(unknown[0], known))
@@ -167,44 +171,47 @@ func readFile(path string) (doc document, err error) {
 	if len(text) > maxFile {
 		return doc, fmt.Errorf("configuration file %s is larger than %d bytes", path, maxFile)
 	}
-	if doc.values, err = parse(text); err != nil {
+	if doc.values, doc.bad, err = parse(text); err != nil {
 		return doc, fmt.Errorf("configuration file %s: %w", path, err)
 	}
 	doc.lines = lineNumbers(text)
 	return doc, nil
 }
 
-// parse reads a flat YAML mapping of names to values or lists of values.
-func parse(text []byte) (layer, error) {
+// parse reads a flat YAML mapping of names to values or lists of values. bad are
+// the names whose values are neither, in order of the lines.
+func parse(text []byte) (l layer, bad []Problem, err error) {
 	var root yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	if err := dec.Decode(&root); errors.Is(err, io.EOF) {
-		return layer{}, nil
+		return layer{}, nil, nil
 	} else if err != nil {
-		return nil, plainError(err)
+		return nil, nil, plainError(err)
 	}
 	if root.Content[0].Kind == yaml.ScalarNode && root.Content[0].Tag == "!!null" {
-		return layer{}, nil // nothing but "---"
+		return layer{}, nil, nil // nothing but "---"
 	}
 	if root.Content[0].Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("line %d: settings are needed, one a line, such as \"data_dir: /var/lib/covey\"", root.Content[0].Line)
+		return nil, nil, fmt.Errorf("line %d: settings are needed, one a line, such as \"data_dir: /var/lib/covey\"", root.Content[0].Line)
 	}
 	var doc map[string]yaml.Node
 	if err := root.Decode(&doc); err != nil {
-		return nil, plainError(err)
+		return nil, nil, plainError(err)
 	}
 	if err := dec.Decode(&root); !errors.Is(err, io.EOF) {
-		return nil, errors.New("it holds more than one document: take out what is behind the second \"---\"")
+		return nil, nil, errors.New("it holds more than one document: take out what is behind the second \"---\"")
 	}
-	l := layer{}
+	l = layer{}
 	for name, node := range doc {
 		value, err := scalar(&node)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %s %w", node.Line, name, err)
+			bad = append(bad, Problem{Line: node.Line, Name: name, Text: err.Error()})
+			continue
 		}
 		l[name] = value
 	}
-	return l, nil
+	slices.SortFunc(bad, func(a, b Problem) int { return cmp.Or(a.Line-b.Line, cmp.Compare(a.Name, b.Name)) })
+	return l, bad, nil
 }
 
 // plainError puts what the parser says on one line, without the parser's name.

@@ -173,7 +173,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("data_dir: x\njoin: [a, b]\n"))
 	f.Add([]byte("a: &x 1\nb: *x\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		l, err := parse(text)
+		l, _, err := parse(text)
 		for name, v := range l {
 			if _, ok := v.(string); !ok || err != nil {
 				t.Errorf("%q is a %T, err %v", name, v, err)

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
@@ -60,43 +61,86 @@ func Text(f *pflag.Flag) string {
 	return text
 }
 
-// A Problem is one thing that is wrong with a file.
+// A Problem is one thing that is wrong with the settings.
 type Problem struct {
-	Line int    `json:"line,omitempty"` // 0 = the file as a whole
+	From string `json:"from,omitempty"` // the flag, the variable, the file with its line if it has one
+	Line int    `json:"line,omitempty"` // of the file; 0 = none, or the file as a whole
 	Name string `json:"name,omitempty"` // of the setting
 	Text string `json:"text"`           // what is wrong and what is right
 }
 
-// Check returns everything that Apply would refuse in a file, in order of the
-// lines, where Apply stops at the first. It changes the flags of fs, so fs must
-// be one of its own.
-func Check(fs *pflag.FlagSet, known []string, path string) []Problem {
-	file, err := readFile(path)
+// Check returns everything that Apply would refuse, where Apply stops at the
+// first: of the file in order of the lines, then of the environment. Like Apply
+// it sets what is right, and leaves what the command line has set.
+func Check(fs *pflag.FlagSet, known []string, src Sources) (out []Problem) {
+	file, err := readFile(src.File)
 	if err != nil {
-		return []Problem{{Text: err.Error()}}
+		out = append(out, Problem{From: src.File, Text: err.Error()})
 	}
-	var out []Problem
+	out = append(out, file.bad...)
 	for _, name := range file.unknown(known) {
 		out = append(out, Problem{Line: file.lines[name], Name: name, Text: unknownText(name, known)})
 	}
-	fs.VisitAll(func(f *pflag.Flag) {
-		name := FileName(f.Name)
-		value, ok := file.values[name]
-		if !ok || !IsSetting(f) {
-			return
+	open := settable(fs)
+	out = append(out, file.values.give(fs, open, file.lines)...)
+	slices.SortStableFunc(out, func(a, b Problem) int { return a.Line - b.Line })
+	for i := range out {
+		if out[i].Line > 0 {
+			out[i].From = src.File + ":" + strconv.Itoa(out[i].Line)
 		}
-		if err := fs.Set(f.Name, value.(string)); err != nil {
-			out = append(out, Problem{Line: file.lines[name], Name: name, Text: invalid(f, err).Error()})
+	}
+	for _, p := range readEnviron(fs, src.Environ).give(fs, open, nil) {
+		p.From = EnvName(strings.ReplaceAll(p.Name, "_", "-"))
+		out = append(out, p)
+	}
+	return out
+}
+
+// settable returns the settings of fs that the command line left alone.
+func settable(fs *pflag.FlagSet) (open []*pflag.Flag) {
+	fs.VisitAll(func(f *pflag.Flag) {
+		if IsSetting(f) && !f.Changed {
+			open = append(open, f)
 		}
 	})
-	slices.SortStableFunc(out, func(a, b Problem) int { return a.Line - b.Line })
-	return out
+	return open
+}
+
+// give sets those flags of fs that are in l, and returns which values are wrong;
+// such a flag gets its default.
+func (l layer) give(fs *pflag.FlagSet, flags []*pflag.Flag, lines map[string]int) (wrong []Problem) {
+	for _, f := range flags {
+		name := FileName(f.Name)
+		value, ok := l[name]
+		if !ok {
+			continue
+		}
+		Reset(f) // a list that is set again would grow
+		if err := fs.Set(f.Name, value.(string)); err != nil {
+			wrong = append(wrong, Problem{Line: lines[name], Name: name, Text: invalid(f, err).Error()})
+			Reset(f)
+		}
+	}
+	return wrong
+}
+
+// Reset gives a flag its default value.
+func Reset(f *pflag.Flag) {
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		_ = list.Replace(nil)
+		if plain := strings.Trim(f.DefValue, "[]"); plain != "" {
+			_ = list.Replace(strings.Split(plain, ","))
+		}
+		return
+	}
+	_ = f.Value.Set(f.DefValue) // it is what the flag was made with
 }
 
 // document is a file as it was read.
 type document struct {
 	values layer
 	lines  map[string]int // of the names
+	bad    []Problem      // values that no setting can have
 }
 
 // lineNumbers returns the line of each name in a YAML mapping that parse took.

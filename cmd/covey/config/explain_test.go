@@ -47,30 +47,46 @@ func TestPasswordInURLIsNotShown(t *testing.T) {
 }
 
 func TestCheckFindsEverythingAtOnceWithLines(t *testing.T) {
-	path := file(t, "insecure: maybe\ndata_dri: x\n# a comment\nheartbeat: soon\nendpoint: y\ncolour: red\n")
+	path := file(t, "insecure: maybe\ndata_dri: x\n# a comment\nheartbeat: soon\nendpoint: y\ncolour: red\ndata_dir: {a: b}\njoin:\n")
 	fs, _ := flags()
 	want := []Problem{
-		{Line: 1, Name: "insecure", Text: "\"maybe\" is not a valid bool"},
-		{Line: 2, Name: "data_dri", Text: `unknown setting "data_dri", did you mean "data_dir"?`},
-		{Line: 4, Name: "heartbeat", Text: "\"soon\" is not a valid duration"},
-		{Line: 6, Name: "colour", Text: `unknown setting "colour"`},
+		{From: path + ":1", Line: 1, Name: "insecure", Text: "\"maybe\" is not a valid bool"},
+		{From: path + ":2", Line: 2, Name: "data_dri", Text: `unknown setting "data_dri", did you mean "data_dir"?`},
+		{From: path + ":4", Line: 4, Name: "heartbeat", Text: "\"soon\" is not a valid duration"},
+		{From: path + ":6", Line: 6, Name: "colour", Text: `unknown setting "colour"`},
+		{From: path + ":7", Line: 7, Name: "data_dir", Text: "must be one value or a list of values"},
+		{From: path + ":8", Line: 8, Name: "join", Text: "has no value"},
+		{From: "COVEY_BOOTSTRAP_EXPECT", Name: "bootstrap_expect", Text: "\"three\" is not a valid int"},
+		{From: "COVEY_ROOT_KEY_AGE", Name: "root_key_age", Text: "the value is not a valid duration"},
 	}
-	got := Check(fs, known, path)
+	got := Check(fs, known, Sources{File: path, Environ: []string{"COVEY_BOOTSTRAP_EXPECT=three", "COVEY_ROOT_KEY_AGE=hunter2"}})
 	for i := range got {
 		got[i].Text, _, _ = strings.Cut(got[i].Text, ": ") // the parser's own words follow
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	t.Run("what is right is set, a list of the environment in the place of the file's", func(t *testing.T) {
+		fs, _ := flags("--heartbeat", "7s")
+		src := Sources{File: file(t, "join: [a, b]\nbootstrap_expect: x\ninsecure: true\nheartbeat: 9s\n"), Environ: []string{"COVEY_JOIN=c"}}
+		if got := Check(fs, known, src); len(got) != 1 {
+			t.Errorf("%+v", got)
+		}
+		for name, want := range map[string]string{"join": "[c]", "bootstrap-expect": "1", "insecure": "true", "heartbeat": "7s"} {
+			if got := fs.Lookup(name).Value.String(); got != want {
+				t.Errorf("%s = %s, want %s", name, got, want)
+			}
+		}
+	})
 	t.Run("a file that cannot be read is one problem", func(t *testing.T) {
 		fs, _ := flags()
-		if got := Check(fs, known, file(t, "a: [")); len(got) != 1 || got[0].Line != 0 {
+		if got := Check(fs, known, Sources{File: file(t, "a: [")}); len(got) != 1 || got[0].Line != 0 {
 			t.Errorf("%+v", got)
 		}
 	})
 	t.Run("a good file has none", func(t *testing.T) {
 		fs, _ := flags()
-		if got := Check(fs, known, file(t, "data_dir: x\njoin: [a]\n")); len(got) != 0 {
+		if got := Check(fs, known, Sources{File: file(t, "data_dir: x\njoin: [a]\n")}); len(got) != 0 {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -82,7 +98,7 @@ func FuzzLineNumbers(f *testing.F) {
 	f.Add([]byte("data_dir: x\njoin:\n  - a\n"))
 	f.Add([]byte("\n\n\"a b\": 1\n? c\n: d\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		l, err := parse(text)
+		l, _, err := parse(text)
 		if err != nil {
 			return
 		}

@@ -74,6 +74,7 @@ type Subject struct {
 	Advertise string
 	Doors     []Door
 	Join      []string
+	Expect    int    // --bootstrap-expect
 	Gossip    string // the own gossip address, as --gossip-addr has it
 	Heartbeat time.Duration
 	Watermark room.Watermark

@@ -21,6 +21,8 @@ type Facts struct {
 	Ports      []Port
 	Advertised Advertised
 	Modes      []Mode
+	User       User // whom the node runs as
+	Denied     []Denied
 	Chains     []Chain
 	Joins      []Reach
 
@@ -40,6 +42,8 @@ type Folder struct {
 	Err       error // why the node cannot start with it
 	NodeID    string
 	ClusterID string
+
+	KeepsGossip bool // it has its own copy of the gossip keys, which counts more than their file
 }
 
 // Disk is the room on the data folder's file system.
@@ -113,6 +117,7 @@ type Clock struct {
 // Bounds of what is gathered.
 const (
 	dialTime    = 3 * time.Second
+	dialPause   = 300 * time.Millisecond // before the second and last try
 	statusTime  = 8 * time.Second
 	maxDials    = 200 // addresses of --join, and members
 	fsyncProbes = 20
@@ -131,6 +136,8 @@ func Examine(ctx context.Context, s *Subject) *Facts {
 		for _, file := range s.Secrets {
 			f.Modes = append(f.Modes, readMode(file))
 		}
+		f.User = folderUser(s.DataDir)
+		f.Denied = denied(f.User, s.readable())
 		for _, c := range s.TLS {
 			f.Chains = append(f.Chains, readChain(c, f.Now))
 		}
@@ -153,6 +160,7 @@ func (f *Facts) askCluster(ctx context.Context, s *Subject) {
 	if s.Client == nil || !s.RootKey || s.Local && !f.Lives && !s.Chosen {
 		return
 	}
+	dials := ctx
 	ctx, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
 	if f.Status, f.StatusErr = s.Client.Status(ctx); f.StatusErr != nil {
@@ -160,6 +168,12 @@ func (f *Facts) askCluster(ctx context.Context, s *Subject) {
 	}
 	f.Keys, f.KeysErr = s.Client.Keyring().Nodes(ctx)
 	f.Gossip, f.GossipErr = s.Client.Fleet().GossipKeys(ctx)
+	f.askMembers(dials, s)
+}
+
+// askMembers dials the members that gossip says are alive, and asks for their
+// time.
+func (f *Facts) askMembers(ctx context.Context, s *Subject) {
 	var members []Reach
 	for _, m := range f.Status.Members {
 		if !m.Alive || m.ID == f.self(s) || len(members) > maxDials {

@@ -184,6 +184,7 @@ func judgeKeyring(s *Subject, f *Facts) (out []Finding) {
 		out = append(out, found(Warning, fmt.Sprintf("%s told of no master key", strings.Join(silent, ", ")),
 			"a node that has just started tells within seconds: look again; else start it with the --keyring-file of the others"))
 	}
+	out = append(out, runningKeyring(s, f)...)
 	return orOK(out, "%d master keys, each on every node", len(f.Keys.Keys))
 }
 
@@ -213,8 +214,9 @@ func judgeGossip(s *Subject, f *Facts) (out []Finding) {
 	if f.GossipErr != nil {
 		return unasked(s, f)
 	}
+	out = runningGossip(s, f)
 	if !f.Gossip.Encrypted {
-		return ok("gossip is not encrypted")
+		return orOK(out, "gossip is not encrypted")
 	}
 	if _, known := f.Gossip.Key(s.GossipKey); s.Local && s.Chosen && !known {
 		state := Warning // a member gets the keys from the others, and keeps them
@@ -229,5 +231,5 @@ func judgeGossip(s *Subject, f *Facts) (out []Finding) {
 				"wait some seconds, as nodes get it by themselves; if it stays so, give those nodes the right --gossip-key-file"))
 		}
 	}
-	return orOK(out, "%d gossip keys, each on every node", len(f.Gossip.Keys))
+	return orOK(out, "%s", gossipText(s, f.Gossip, f.Folder.KeepsGossip))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -49,7 +50,7 @@ const (
 )
 
 func judgeModes(s *Subject, f *Facts) (out []Finding) {
-	if len(f.Modes) == 0 {
+	if len(f.Modes) == 0 && len(f.Denied) == 0 {
 		return skipped("no files with secrets are named")
 	}
 	for _, m := range f.Modes {
@@ -65,7 +66,11 @@ func judgeModes(s *Subject, f *Facts) (out []Finding) {
 			out = append(out, found(Warning, fmt.Sprintf("%s has mode %04o: its group has access", what, m.Perm), "chmod 600 "+m.Path+", unless the group is only the node's"))
 		}
 	}
-	return orOK(out, "%d files with secrets, open to their owner only", len(f.Modes))
+	reader := ""
+	if f.User.Known {
+		reader = fmt.Sprintf("; %s, who owns data folder %s, can read all that are named", f.User.Name, s.DataDir)
+	}
+	return orOK(append(out, judgeDenied(s, f)...), "%d files with secrets, open to their owner only%s", len(f.Modes), reader)
 }
 
 func judgeFolder(s *Subject, f *Facts) []Finding {
@@ -76,13 +81,39 @@ func judgeFolder(s *Subject, f *Facts) []Finding {
 	switch {
 	case kept.Err != nil:
 		return []Finding{found(Problem, kept.Err.Error(), "do what it says; a node whose folder is damaged is replaced: the same flags and an empty folder")}
+	case kept.Empty && f.Lives:
+		return judgeEmptied(s, f)
 	case kept.Empty:
 		return ok("data folder %s holds no node yet", s.DataDir)
+	case f.Lives && !s.Chosen && f.StatusErr == nil && kept.ClusterID != f.Status.ClusterID && kept.ClusterID != "" && f.Status.ClusterID != "" && f.Status.ID == kept.NodeID:
+		return []Finding{found(Problem, fmt.Sprintf("node %s runs in cluster %s, but data folder %s is of cluster %s: it was replaced under the running node", kept.NodeID, f.Status.ClusterID, s.DataDir, kept.ClusterID),
+			doEmptied(kept.NodeID))}
 	case f.StatusErr == nil && kept.ClusterID != "" && f.Status.ClusterID != "" && kept.ClusterID != f.Status.ClusterID:
 		return []Finding{found(Problem, fmt.Sprintf("data folder %s belongs to cluster %s, but %s is of cluster %s", s.DataDir, kept.ClusterID, s.Endpoint, f.Status.ClusterID),
 			"name addresses of the own cluster with --join and --endpoint, or start with an empty folder to join the other cluster")}
 	}
 	return ok("data folder %s belongs to node %s", s.DataDir, kept.NodeID)
+}
+
+// judgeEmptied judges a folder without a node while one answers on the node's
+// address.
+func judgeEmptied(s *Subject, f *Facts) []Finding {
+	id := s.ID
+	if id == "" {
+		id = "ID"
+	}
+	if f.StatusErr == nil && !s.Chosen {
+		if s.ID != "" && f.Status.ID != s.ID {
+			return ok("data folder %s holds no node yet", s.DataDir) // whose address it is the ports tell
+		}
+		id = f.Status.ID
+		return []Finding{found(Problem, fmt.Sprintf("node %s runs, but data folder %s holds no node: it was emptied or replaced under the running node, which loses all that it has when it stops", id, s.DataDir), doEmptied(id))}
+	}
+	return []Finding{found(Warning, fmt.Sprintf("a node answers on %s, but data folder %s holds none: if it is this one, the folder was emptied or replaced under it", s.HTTPAddr, s.DataDir), doEmptied(id))}
+}
+
+func doEmptied(id string) string {
+	return "correct --data-dir, or mount the disk that is missing; if the data is gone: stop the node, then covey cluster remove " + id + " through another one, then start it with an empty folder"
 }
 
 func judgeDisk(s *Subject, f *Facts) []Finding {
@@ -200,6 +231,13 @@ func judgeAdvertised(s *Subject, f *Facts) []Finding {
 func judgeJoin(s *Subject, f *Facts) (out []Finding) {
 	if !s.Local || len(f.Joins) == 0 {
 		return skipped("no --join addresses are named")
+	}
+	if !slices.ContainsFunc(f.Joins, func(r Reach) bool { return !r.Own }) {
+		if s.Expect == 1 {
+			return ok("--join names only this node, and --bootstrap-expect 1 wants no other")
+		}
+		return []Finding{found(Warning, fmt.Sprintf("--join names only this node itself (%s), so it finds no other one by itself", f.Joins[0].Addr),
+			"add the gossip addresses of other nodes: --join "+f.Joins[0].Addr+",HOST:"+portOf(f.Joins[0].Addr))}
 	}
 	others, silent := 0, 0
 	for _, r := range f.Joins {

@@ -37,6 +37,8 @@ func readFolder(dir, id string) (f Folder) {
 	if id == "" {
 		id = f.NodeID
 	}
+	_, err = os.Stat(kept.Path(filepath.Join("peer", "gossip.json")))
+	f.KeepsGossip = err == nil
 	_, f.Err = folder.Open(dir, id) // changes nothing where node.json is
 	return f
 }

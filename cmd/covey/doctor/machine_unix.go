@@ -2,7 +2,12 @@
 
 package doctor
 
-import "golang.org/x/sys/unix"
+import (
+	"io/fs"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 // openFilesLimit is that of this process, 0 when it is unknown.
 func openFilesLimit() uint64 {
@@ -11,4 +16,13 @@ func openFilesLimit() uint64 {
 		return 0
 	}
 	return l.Cur
+}
+
+// ownerOf returns the user and the group that a file belongs to.
+func ownerOf(info fs.FileInfo) (uid, gid uint32, known bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, false
+	}
+	return st.Uid, st.Gid, true
 }

@@ -233,25 +233,54 @@ func ownHost(ctx context.Context, host string, here []string) bool {
 	return slices.ContainsFunc(addrs, func(a string) bool { return slices.Contains(here, a) })
 }
 
-// dialAll dials all addresses at once that are not the node's own.
+// dialAll dials all addresses at once that are not the node's own. One that
+// does not answer is tried twice: a packet may be lost, a node may just start.
 func dialAll(ctx context.Context, to []Reach) []Reach {
-	ctx, cancel := context.WithTimeout(ctx, dialTime)
-	defer cancel()
 	var wg sync.WaitGroup
 	for i := range to {
 		if to[i].Own {
 			continue
 		}
 		wg.Go(func() {
-			var d net.Dialer
-			conn, err := d.DialContext(ctx, "tcp", to[i].Addr)
-			if to[i].Err = err; err == nil {
-				conn.Close()
+			if to[i].Err = to[i].dial(ctx); to[i].Err == nil {
+				return
+			}
+			select {
+			case <-time.After(dialPause):
+				to[i].Err = to[i].dial(ctx)
+			case <-ctx.Done():
 			}
 		})
 	}
 	wg.Wait()
 	return to
+}
+
+// gossipHello is how a stream of gossip between Covey's nodes begins: the tag of
+// a label, its length, the label. A stream that ends after it has nothing to say,
+// and the other side logs nothing; one without it is a stranger's, and an error
+// in its log.
+const gossipHello = "\xf4\x05covey"
+
+func (r *Reach) dial(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", r.Addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if r.What == "gossip" {
+		_ = conn.SetWriteDeadline(time.Now().Add(dialTime))
+		_, err = io.WriteString(conn, gossipHello)
+	}
+	return err
+}
+
+func portOf(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return port
 }
 
 // Dialable returns where a process on this machine reaches one that listens on
