@@ -21,6 +21,7 @@ type JoinToken struct {
 	State    string     `json:"state"`           // open, used, revoked or expired
 	Node     string     `json:"node,omitempty"`  // the only one that may use it
 	NonVoter bool       `json:"non_voter,omitempty"`
+	Hosts    []string   `json:"hosts,omitempty"` // the only ones, besides loopback, that its node gets a certificate for
 	Created  time.Time  `json:"created"`
 	Expires  time.Time  `json:"expires"`
 	UsedBy   string     `json:"used_by,omitempty"`
@@ -32,6 +33,7 @@ type NewToken struct {
 	TTLSeconds int64    `json:"ttl_seconds,omitempty"` // 0 = an hour
 	Node       string   `json:"id,omitempty"`          // the only one that may use it; "" = any that is no member
 	NonVoter   bool     `json:"non_voter,omitempty"`
+	Hosts      []string `json:"hosts,omitempty"`     // by which the node is reached; none = what it says, but no other member's
 	Endpoints  []string `json:"endpoints,omitempty"` // that the new node asks; none = all members that are alive
 	CA         string   `json:"ca_pem,omitempty"`    // that signed their certificates for HTTPS, besides the cluster's CA
 }

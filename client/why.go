@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"time"
 )
@@ -48,4 +49,24 @@ func (c *Client) Events(ctx context.Context) (events []json.RawMessage, err erro
 	}
 	err = operatorAPI{c, "/cluster"}.read(ctx, operatorCall{op: "show the events", path: "/events"}, &answer)
 	return answer.Events, err
+}
+
+type logLevel struct {
+	Level string `json:"level"`
+}
+
+// LogLevel returns the level of the log of the node that answers: debug, info,
+// warn or error. It needs the root key, as SetLogLevel does. Nodes have levels of
+// their own, so a client of one endpoint is meant.
+func (c *Client) LogLevel(ctx context.Context) (level string, err error) {
+	var answer logLevel
+	err = operatorAPI{c, "/cluster"}.read(ctx, operatorCall{op: "show the log level", path: "/log-level"}, &answer)
+	return answer.Level, err
+}
+
+// SetLogLevel changes the level of the log of the node that answers, until the
+// node ends or is told to read its settings again.
+func (c *Client) SetLogLevel(ctx context.Context, level string) error {
+	call := operatorCall{op: "change the log level", method: http.MethodPut, path: "/log-level"}
+	return operatorAPI{c, "/cluster"}.change(ctx, call, logLevel{level}, nil)
 }

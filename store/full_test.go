@@ -115,7 +115,8 @@ func testFullDisk(t *testing.T, only string) {
 		_ = db.Flush()
 		time.Sleep(retryEvery)
 	}
-	if got := db.Metrics().MemTables; got > memory {
+	// One may slip in between two refusals of Pebble's own.
+	if got := db.Metrics().MemTables; got > memory+stallMemTables {
 		t.Errorf("refused flushes left %d memtables, there were %d", got, memory)
 	}
 	if got := told.Load(); got == 0 || got > 400 {

@@ -196,20 +196,3 @@ func reading(h web.Handler) web.Handler {
 		return web.WrongMethod(readMethods)
 	}
 }
-
-// operator lets only the holder of the root key pass. Unlike the APIs of
-// clients it takes no credential from the query, where it would end up in the
-// logs of proxies.
-func (a *api) operator(h web.Handler) web.Handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		switch cred := web.Credential(r, nil); {
-		case a.Root.None():
-			return errs.E(errs.Forbidden, "this node has no root key: start it with --root-key-file, or make one through another node: covey keyring root new")
-		case cred.None():
-			return errs.E(errs.Unauthenticated, "send the cluster's root key as Authorization: Bearer KEY")
-		case !a.Root.Match(cred):
-			return errs.E(errs.Unauthenticated, "the credential is not the cluster's root key")
-		}
-		return h(w, r)
-	}
-}

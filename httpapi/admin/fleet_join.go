@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -41,7 +42,7 @@ type admission struct {
 }
 
 const (
-	maxHosts = 16
+	maxHosts = fleet.MaxHosts
 	maxCSR   = 16 << 10
 )
 
@@ -109,6 +110,7 @@ func (c *call) admit(body *joining, token *fleet.TokenText) (*admission, error) 
 			answer.GossipAddrs = append(answer.GossipAddrs, m.GossipAddr)
 		}
 	}
+	r.Members = called(s)
 	if err := c.prepareAdmission(answer, body, r, isMember(s, r.Node)); err != nil {
 		return nil, err
 	}
@@ -159,6 +161,23 @@ func (c *call) redemption(body *joining, token fleet.TokenText) (r fleet.Redempt
 }
 
 func wild(host string) bool { return strings.HasPrefix(host, "*") }
+
+// called returns the members with the hosts that they are reached by.
+func called(s cluster.Status) (all []fleet.Called) {
+	for _, m := range s.Members {
+		if m.Role == cluster.RoleNone {
+			continue
+		}
+		of := fleet.Called{Node: m.ID}
+		for _, addr := range []string{m.HTTPAddr, m.PeerAddr, m.GossipAddr} {
+			if host, _, err := net.SplitHostPort(addr); err == nil && host != "" {
+				of.Hosts = append(of.Hosts, host)
+			}
+		}
+		all = append(all, of)
+	}
+	return all
+}
 
 // prepareAdmission fills in what only the right token may have; it changes nothing. A
 // node that is a member needs a token for itself: whoever had any other could

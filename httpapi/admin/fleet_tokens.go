@@ -21,6 +21,7 @@ type tokenInfo struct {
 	State    string     `json:"state"`           // open, used, revoked or expired
 	Node     string     `json:"node,omitempty"`  // the only one that may use it
 	NonVoter bool       `json:"non_voter,omitempty"`
+	Hosts    []string   `json:"hosts,omitempty"` // the only ones that its node may be certified for
 	Created  time.Time  `json:"created"`
 	Expires  time.Time  `json:"expires"`
 	UsedBy   string     `json:"used_by,omitempty"`
@@ -29,8 +30,8 @@ type tokenInfo struct {
 
 func describeToken(t fleet.Token, now int64) tokenInfo {
 	i := tokenInfo{
-		ID: t.ID, State: "open", Node: t.Node, NonVoter: t.NonVoter, Created: *millis(t.Created), Expires: *millis(t.Expires),
-		UsedBy: t.UsedBy, UsedAt: maybe(t.UsedAt),
+		ID: t.ID, State: "open", Node: t.Node, NonVoter: t.NonVoter, Hosts: t.Hosts,
+		Created: *millis(t.Created), Expires: *millis(t.Expires), UsedBy: t.UsedBy, UsedAt: maybe(t.UsedAt),
 	}
 	switch {
 	case t.UsedAt != 0:
@@ -65,6 +66,7 @@ type newToken struct {
 	TTL       int64    `json:"ttl_seconds"` // 0 = an hour
 	Node      string   `json:"id"`          // the only node that may use it; "" = any that is no member
 	NonVoter  bool     `json:"non_voter"`
+	Hosts     []string `json:"hosts"`     // that its node is reached by, and may be certified for; none = any that are no other member's
 	Endpoints []string `json:"endpoints"` // of the nodes that the new one is to ask; none = all that are alive
 	CA        string   `json:"ca_pem"`    // that signed their certificates for HTTPS, besides the cluster's own CA
 }
@@ -90,7 +92,7 @@ func (c *call) createToken() (any, error) {
 		return nil, err
 	}
 	var made fleet.Token
-	spec := fleet.Token{Node: body.Node, NonVoter: body.NonVoter}
+	spec := fleet.Token{Node: body.Node, NonVoter: body.NonVoter, Hosts: body.Hosts}
 	text.ID, text.Secret, err = c.makeSecret(auth.GenerateKey, secretMaker{
 		create: func(tx *kv.Tx, id, secret string) error {
 			a, err := fleet.AuthorityCert(tx)

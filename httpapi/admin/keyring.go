@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coveydb/covey/cluster"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/kv/sealed"
@@ -106,6 +107,9 @@ func (c *call) keyring(count bool) (s keyringState, err error) {
 		return err
 	})
 	for _, m := range status.Members {
+		if m.Role == cluster.RoleNone && m.ID != s.node {
+			continue // removed, or of a cluster that this one has superseded: nobody waits for it
+		}
 		n := sealed.Node{ID: m.ID}
 		if i := slices.IndexFunc(announced, func(n sealed.Node) bool { return n.ID == m.ID }); i >= 0 {
 			n = announced[i]

@@ -15,6 +15,7 @@ const (
 	MinTokenLife = time.Second
 	MaxTokenLife = 30 * 24 * time.Hour
 	MaxTokens    = 1000 // that are kept at a time
+	MaxHosts     = 16   // that a token names, or a node asks for
 	// keepToken is how long a token is remembered after its time, so that who
 	// comes late is told what is wrong with it.
 	keepToken = 7 * 24 * time.Hour
@@ -27,12 +28,18 @@ type Token struct {
 	Secret   []byte `json:"secret"`         // SHA-256
 	Node     string `json:"node,omitempty"` // the only one that may use it; "" = any new one
 	NonVoter bool   `json:"non_voter,omitempty"`
-	Created  int64  `json:"created"` // unix milliseconds, like all times
-	Expires  int64  `json:"expires"`
-	Revoked  int64  `json:"revoked,omitempty"`
-	UsedAt   int64  `json:"used_at,omitempty"`
-	UsedBy   string `json:"used_by,omitempty"`  // node
-	UsedKey  []byte `json:"used_key,omitempty"` // SHA-256 of the public key that was certified
+
+	// Hosts are the only names and addresses that its node may be certified for,
+	// besides those of its own machine's loopback; none = any that are no other
+	// member's.
+	Hosts []string `json:"hosts,omitempty"`
+
+	Created int64  `json:"created"` // unix milliseconds, like all times
+	Expires int64  `json:"expires"`
+	Revoked int64  `json:"revoked,omitempty"`
+	UsedAt  int64  `json:"used_at,omitempty"`
+	UsedBy  string `json:"used_by,omitempty"`  // node
+	UsedKey []byte `json:"used_key,omitempty"` // SHA-256 of the public key that was certified
 }
 
 // HashToken returns what is kept of a token's secret. That is long and random,
@@ -42,8 +49,8 @@ func HashToken(secret string) []byte {
 	return h[:]
 }
 
-// CreateToken stores a token with the ID, Secret, Node and NonVoter of t, and
-// returns it whole. An ID that is there is errs.Exists, one token too many
+// CreateToken stores a token with the ID, Secret, Node, NonVoter and Hosts of t,
+// and returns it whole. An ID that is there is errs.Exists, one token too many
 // errs.Limited.
 func CreateToken(tx *kv.Tx, t Token, life time.Duration) (Token, error) {
 	switch {
@@ -51,6 +58,9 @@ func CreateToken(tx *kv.Tx, t Token, life time.Duration) (Token, error) {
 		return t, errs.E(errs.Invalid, "a join token is good for %v to %v, not for %v", MinTokenLife, MaxTokenLife, life)
 	case t.ID == "" || len(t.ID) > maxName || len(t.Node) > maxName:
 		return t, errs.E(errs.Invalid, "a join token's id and node have at most %d bytes", maxName)
+	}
+	if err := checkHosts(t.Hosts); err != nil {
+		return t, err
 	}
 	tokens, err := rows[Token](tx, tokenByte)
 	if err != nil {
@@ -121,14 +131,17 @@ type Redemption struct {
 	Node   string
 	Key    []byte   // SHA-256 of the public key that is to be certified
 	Hosts  []string // that are to be certified with it
+
+	// Members are those of the cluster, and by which hosts others reach them.
+	Members []Called
 }
 
 // CheckToken returns the token that r may redeem, and changes nothing. The same
-// node may redeem it again with the same key as long as it would be good: the
-// answer to the first time may have been lost. Errors say what is wrong:
-// errs.Unauthenticated for what is no token of this cluster, errs.Forbidden for
-// one that is revoked, expired or for another node, errs.Conflict for one that
-// was used.
+// node may redeem it again with the same key, for the same hosts, as long as it
+// would be good: the answer to the first time may have been lost. Errors say what
+// is wrong: errs.Unauthenticated for what is no token of this cluster,
+// errs.Forbidden for one that is revoked, expired, for another node or for other
+// hosts, errs.Conflict for one that was used.
 func CheckToken(tx *kv.Tx, r Redemption) (t Token, err error) {
 	if r.ID == "" || len(r.ID) > maxName {
 		return t, errs.E(errs.Unauthenticated, "this is not a join token")
@@ -151,27 +164,10 @@ func CheckToken(tx *kv.Tx, r Redemption) (t Token, err error) {
 	case tx.Now() >= t.Expires:
 		return t, errs.E(errs.Forbidden, "the join token %s expired %s", r.ID, when(t.Expires))
 	}
-	return t, nil
+	return t, t.admits(tx, r)
 }
 
 func when(ms int64) string { return "at " + time.UnixMilli(ms).UTC().Format(time.RFC3339) }
-
-// Joined is what a node that joined by a token may call itself: a certificate
-// that is to follow its first one is made out to nothing else.
-type Joined struct {
-	Node  string   `json:"node"`
-	Hosts []string `json:"hosts"`
-}
-
-// FindJoined returns what a node may call itself; errs.NotFound for one that
-// joined otherwise.
-func FindJoined(tx *kv.Tx, node string) (j Joined, err error) {
-	ok, err := get(tx, named(memberByte, node), &j)
-	if err == nil && !ok {
-		err = errs.E(errs.NotFound, "node %s did not join by a token, so its certificates are made elsewhere", node)
-	}
-	return j, err
-}
 
 // RedeemToken is CheckToken that uses the token up. Of a token for non-voters
 // the node is never more, unless the operator says so later.
@@ -182,7 +178,7 @@ func RedeemToken(tx *kv.Tx, r Redemption) (Token, error) {
 	}
 	t.UsedAt, t.UsedBy, t.UsedKey = tx.Now(), r.Node, r.Key
 	t.store(tx)
-	set(tx, named(memberByte, r.Node), Joined{Node: r.Node, Hosts: r.Hosts})
+	set(tx, named(memberByte, r.Node), Called{Node: r.Node, Hosts: r.Hosts})
 	wish := WishNone // a node that was removed once may come back by a token
 	if t.NonVoter {
 		wish = WishNonVoter

@@ -46,7 +46,7 @@ func TestATokenIsGoodOnceForOneNode(t *testing.T) {
 	w.state.Advance(time.Hour)
 	refused(t, "the same node when the token has expired", w.redeem(r), errs.Forbidden, "expired")
 	var all []Token
-	var joined Joined
+	var joined Called
 	w.view(func(tx *kv.Tx) (err error) {
 		if joined, err = FindJoined(tx, "n4"); err != nil {
 			return err
@@ -57,7 +57,7 @@ func TestATokenIsGoodOnceForOneNode(t *testing.T) {
 	if len(all) != 1 || all[0].UsedBy != "n4" || all[0].UsedAt != kvtest.Start {
 		t.Errorf("%+v", all)
 	}
-	if diff := cmp.Diff(Joined{Node: "n4", Hosts: []string{"h4"}}, joined); diff != "" {
+	if diff := cmp.Diff(Called{Node: "n4", Hosts: []string{"h4"}}, joined); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -179,7 +179,7 @@ func TestHeadsAreNotedAndCompared(t *testing.T) {
 			t.Errorf("the log has grown: %+v", o)
 		}
 	}
-	other := newWorld(t) // ann had another name in it
+	other := anotherWorld(t) // ann had another name in it
 	if o := other.asRootWith(annsPassword, "keynest", "user", "create", "ann@example.com", "--username", "bob"); o.code != 0 {
 		t.Fatalf("create: %+v", o)
 	}

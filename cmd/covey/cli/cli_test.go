@@ -49,10 +49,18 @@ type world struct {
 func (w *world) Status(context.Context) (cluster.Status, error) { return w.status, nil }
 func (w *world) Checks(context.Context) []cluster.Check         { return nil }
 
+// newWorld is the first thing in a test: it shares nothing with others, so they
+// run beside each other.
 func newWorld(t *testing.T, tune ...func(*vault.Config)) *world {
 	t.Helper()
+	t.Parallel()
+	return anotherWorld(t, tune...)
+}
+
+func anotherWorld(t *testing.T, tune ...func(*vault.Config)) *world {
+	t.Helper()
 	ring := newKeyring(t)
-	conf := vault.Config{Keyring: ring, ClosedRegistration: true}
+	conf := vault.Config{Keyring: ring, ClosedRegistration: true, PasswordCost: seal.Cost{Passes: 1, KiB: 64}}
 	for _, f := range tune {
 		f(&conf)
 	}

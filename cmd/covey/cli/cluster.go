@@ -16,7 +16,7 @@ import (
 func (a *app) newCluster() *cobra.Command {
 	return newGroup("cluster", "Look at the cluster and change who is in it", a.newClusterStatus(), a.newClusterMembers(),
 		a.newClusterPromote(), a.newClusterDemote(), a.newClusterRemove(), a.newClusterLeave(), a.newClusterTransfer(), a.newClusterStepDown(), a.newClusterAutopilot(),
-		a.newClusterToken(), a.newClusterCA(), a.newClusterRecover())
+		a.newClusterToken(), a.newClusterCA(), a.newLogLevel(), a.newClusterRecover())
 }
 
 func (a *app) newClusterStatus() *cobra.Command {

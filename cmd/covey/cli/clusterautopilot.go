@@ -12,12 +12,20 @@ import (
 )
 
 func (a *app) newClusterAutopilot() *cobra.Command {
-	cmd := newGroup("autopilot", "Let the leader remove dead members by itself", a.newAutopilotGet(), a.newAutopilotSet())
+	show := a.newAutopilotGet()
+	cmd := newGroup("autopilot", "Let the leader remove dead members by itself, or show whether it does", show, a.newAutopilotSet())
+	cmd.Flags().AddFlagSet(show.Flags())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return group(cmd, args)
+		}
+		return show.RunE(cmd, nil)
+	}
 	cmd.Long = `Let the leader remove members by itself that are dead: that gossip has lost and
 that have not answered it for long. It is off unless it is set. One is removed at
 a time, never so that fewer than --min-quorum voters are left, and none at all
 where more than (voters-1)/2 look dead. A member that was removed so and comes
-back is taken in again.`
+back is taken in again. Without a verb this shows what is set, as get does.`
 	return cmd
 }
 

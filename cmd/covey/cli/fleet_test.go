@@ -141,13 +141,13 @@ func TestJoinTokensAreMadeListedAndRevoked(t *testing.T) {
 	if got := c.verb(0, "cluster", "ca", "show", "-o", "raw"); strings.TrimSpace(got) != strings.TrimSpace(string(pem)) {
 		t.Errorf("ca show -o raw: %s", got)
 	}
-	token := c.verb(0, "cluster", "token", "create", "--id", "n4", "--through", "https://a.example:8700")
+	token := c.verb(0, "cluster", "token", "create", "--id", "n4", "--host", "n4.example", "--through", "https://a.example:8700")
 	text, err := fleet.ParseToken(token)
 	if err != nil || len(text.Endpoints) != 1 || text.Endpoints[0] != "https://a.example:8700" {
 		t.Fatalf("%q: %+v, %v", token, text, err)
 	}
 	list := c.verb(0, "cluster", "token", "list")
-	if !strings.HasPrefix(list, text.ID+"\topen\tn4\t") || strings.Contains(list, text.Secret) {
+	if !strings.HasPrefix(list, text.ID+"\topen\tn4\tn4.example\t") || strings.Contains(list, text.Secret) {
 		t.Errorf("list: %s", list)
 	}
 	c.verb(0, "cluster", "token", "revoke", text.ID)

@@ -40,6 +40,7 @@ func TestHealthAsksTheNodeByItsOwnSettings(t *testing.T) {
 }
 
 func TestHealthTrustsTheNodesOwnCertificateAndNoOther(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	ca := must(pki.NewAuthority("test", 0))
 	for _, name := range []string{"own", "other"} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,14 +60,19 @@ func (a *app) newTokenCreate() *cobra.Command {
 		Long: `Make a join token and print it. It cannot be read again: only its hash is kept.
 Whoever has it may join as one node until it expires, so give --id where you know
 it. A node that lost its data folder and is still a member needs a token with its
-own --id.`,
+own --id.
+
+The new node says itself by which names and addresses it is reached, and gets a
+certificate for those. They may not be where another member is reached, unless
+--host names them. With --host it gets one for these and its own loopback only.`,
 	}
 	fs := cmd.Flags()
 	fs.DurationVar(&ttl, "ttl", time.Hour, "how long the token is good")
 	fs.StringVar(&t.Node, "id", "", "the only `node` that may use it (default any that is no member)")
 	fs.BoolVar(&t.NonVoter, "non-voter", false, "the node serves clients, but takes no part in elections and quorums")
+	fs.StringSliceVar(&t.Hosts, "host", nil, "a `name` or address by which the node is reached; repeat it for more (default what the node says)")
 	fs.StringSliceVar(&t.Endpoints, "through", nil, "`URLs` of nodes that the new one asks, comma-separated (default the members that are up)")
-	config.CallOnly(fs, "ttl", "id", "non-voter", "through")
+	config.CallOnly(fs, "ttl", "id", "non-voter", "host", "through")
 	return v.on(a, cmd, func(ctx context.Context, f *client.Fleet, _ []string) error {
 		if ttl < time.Second {
 			return usagef("--ttl %v: a second or more is needed", ttl)
@@ -110,13 +116,13 @@ func (a *app) newTokenList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		r := output.Result{Columns: []string{"ID", "STATE", "FOR", "EXPIRES", "USED BY", "USED"}}
+		r := output.Result{Columns: []string{"ID", "STATE", "FOR", "HOSTS", "EXPIRES", "USED BY", "USED"}}
 		for _, t := range tokens {
 			used := ""
 			if t.UsedAt != nil {
 				used = t.UsedAt.Format(time.DateTime)
 			}
-			r.Rows = append(r.Rows, output.Row{Cells: []string{t.ID, t.State, t.Node, t.Expires.Format(time.DateTime), t.UsedBy, used}, Doc: t})
+			r.Rows = append(r.Rows, output.Row{Cells: []string{t.ID, t.State, t.Node, strings.Join(t.Hosts, ","), t.Expires.Format(time.DateTime), t.UsedBy, used}, Doc: t})
 		}
 		return a.write(r)
 	})

@@ -7,7 +7,11 @@ import (
 	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/kv/sealed"
 	"github.com/coveydb/covey/layer/fleet"
+	"github.com/coveydb/covey/layer/vault"
 )
+
+// vital reports whether a record is written as long as there is any room.
+func vital(key []byte) bool { return vault.Vital(key) || fleet.Vital(key) }
 
 // ownRecords are the spans of what is about the cluster and not of its data: a
 // restore leaves them as they are.

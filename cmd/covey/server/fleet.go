@@ -55,7 +55,9 @@ type follower struct {
 	rootTurn sync.Mutex // held while the root keys are followed
 
 	mu         sync.Mutex // held while the gossip keys are
-	generation uint64     // of the gossip keys that are in use
+	cluster    string     // that agreed on the gossip keys in use; "" = none did
+	generation uint64     // of those keys
+	sought     time.Time  // when the key to find others with was chosen
 	said       string     // of gossip keys that cannot be had, as logged last
 }
 
@@ -63,7 +65,7 @@ type follower struct {
 func (c *Config) openFleet(p *parsed, n *node.Node, root *auth.RootKey) *follower {
 	f := &follower{
 		id: c.ID, node: n, db: kv.New(n), store: fleet.New(p.keyring), ring: p.keyring, root: root,
-		path: c.keptPath(), log: c.Log, generation: p.kept.Generation,
+		path: c.keptPath(), log: c.Log, cluster: p.kept.Cluster, generation: p.kept.Generation,
 	}
 	if p.peerTLS != nil {
 		f.trusted = func() ([]byte, error) { return os.ReadFile(c.PeerTLS.CA) }
@@ -81,16 +83,7 @@ func (f *follower) api(clearText bool) *admin.Fleet {
 
 // Run follows until ctx ends.
 func (f *follower) Run(ctx context.Context) {
-	t := time.NewTicker(fleetPoll)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-			f.follow(ctx)
-		}
-	}
+	every(ctx, fleetPoll, func() { f.follow(ctx) })
 }
 
 // follow does what the state of this node says now.
@@ -124,14 +117,21 @@ func (f *follower) followGossip(ctx context.Context) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	cluster := f.node.ClusterID().String()
+	if cluster == "" {
+		f.seek(ctx, time.Now())
+		return
+	}
 	var names, keys *fleet.GossipKeys
 	var sealed error
-	if cluster == "" || !f.read(ctx, func(tx *kv.Tx) (err error) {
-		if names, err = fleet.ReadGossipPrints(tx, cluster); err == nil && names != nil && names.Generation != f.generation {
+	// Those of another cluster may be of the same generation: the folder was part
+	// of it, until this one took its place.
+	inUse := func() bool { return names.Generation == f.generation && cluster == f.cluster }
+	if !f.read(ctx, func(tx *kv.Tx) (err error) {
+		if names, err = fleet.ReadGossipPrints(tx, cluster); err == nil && names != nil && !inUse() {
 			keys, sealed = f.store.GossipKeys(tx, cluster)
 		}
 		return err
-	}) || names == nil || names.Generation == f.generation {
+	}) || names == nil || inUse() {
 		return
 	}
 	if sealed != nil {
@@ -142,6 +142,34 @@ func (f *follower) followGossip(ctx context.Context) {
 		}
 	}
 	f.install(keys)
+}
+
+// seekEvery is how long a node of no cluster looks for others with one gossip key
+// before it tries the next one that it has.
+const seekEvery = 5 * time.Second
+
+// seek has a node of no cluster, which nobody has answered yet, send with another
+// one of its gossip keys: which the others have it cannot know.
+func (f *follower) seek(ctx context.Context, now time.Time) {
+	keys := f.node.GossipKeys()
+	if len(keys) < 2 || now.Sub(f.sought) < seekEvery {
+		return
+	}
+	first := f.sought.IsZero()
+	f.sought = now
+	if first {
+		return
+	}
+	s, err := f.node.Status(ctx)
+	if err != nil || slices.ContainsFunc(s.Members, func(m cluster.Member) bool { return m.ID != f.id && m.Alive }) {
+		return
+	}
+	keys = append(slices.Clone(keys[1:]), keys[0])
+	if err := f.node.SetGossipKeys(keys); err != nil {
+		f.say("the gossip keys could not be installed", err)
+		return
+	}
+	f.log.Info("nobody has answered gossip yet: another key is tried", "sends_with", cluster.PrintOf(keys[0]).String())
 }
 
 // say logs what goes on every quarter of a second once.
@@ -178,7 +206,7 @@ func (f *follower) install(keys *fleet.GossipKeys) {
 		f.say("the gossip keys could not be installed", err)
 		return
 	}
-	f.generation, f.said = keys.Generation, ""
+	f.cluster, f.generation, f.said = keys.Cluster, keys.Generation, ""
 	f.log.Info("the gossip keys are those of the cluster", "generation", keys.Generation, "keys", names, "sends_with", names[0])
 }
 
@@ -305,7 +333,7 @@ func (f *follower) renew(ctx context.Context, from string, body json.RawMessage)
 		return nil, err
 	}
 	var a *fleet.Authority
-	var who fleet.Joined
+	var who fleet.Called
 	if _, err := f.db.View(ctx, kv.Consistency{}, func(tx *kv.Tx) (err error) {
 		if who, err = fleet.FindJoined(tx, from); err != nil {
 			return err

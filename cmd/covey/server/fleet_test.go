@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coveydb/covey/cluster"
 	"github.com/coveydb/covey/internal/auth"
@@ -27,12 +28,19 @@ type mate struct {
 	state *kvtest.Store
 	other *follower // n2's
 	log   *text
+	alone bool // it is of no cluster, and nobody answers it
+	found bool // it is of no cluster, and n2 answers it
 
 	mu   sync.Mutex
 	keys [][]byte
 }
 
-func (m *mate) ClusterID() cluster.ID { return cluster.ID{1} }
+func (m *mate) ClusterID() cluster.ID {
+	if m.alone || m.found {
+		return cluster.ID{}
+	}
+	return cluster.ID{1}
+}
 
 func (m *mate) GossipKeys() [][]byte {
 	m.mu.Lock()
@@ -48,7 +56,7 @@ func (m *mate) SetGossipKeys(keys [][]byte) error {
 }
 
 func (m *mate) Status(context.Context) (cluster.Status, error) {
-	return cluster.Status{ID: "n1", Members: []cluster.Member{{ID: "n1", Role: cluster.RoleVoter}, {ID: "n2", Role: cluster.RoleVoter, Leader: true}, {ID: "n9", Role: cluster.RoleNone}}}, nil
+	return cluster.Status{ID: "n1", Members: []cluster.Member{{ID: "n1", Role: cluster.RoleVoter, Alive: true}, {ID: "n2", Role: cluster.RoleVoter, Leader: true, Alive: m.found}, {ID: "n9", Role: cluster.RoleNone}}}, nil
 }
 
 // CallAdmin asks n2.
@@ -157,6 +165,47 @@ func TestANodeFollowsTheGossipKeys(t *testing.T) {
 				t.Errorf("it did it again: %s", said)
 			}
 		})
+	}
+}
+
+// The data folder was part of a cluster that was lost, and of which another one
+// has taken the place.
+func TestKeysOfASupersededClusterAreNotTakenForThoseOfItsHeir(t *testing.T) {
+	m := newMate(t, true)
+	m.cluster, m.generation = strings.Repeat("cd", 16), 1
+	m.follow(t.Context())
+	m.add() // their first generation here
+	m.follow(t.Context())
+	if k := m.GossipKeys(); len(k) != 2 || m.cluster != m.ClusterID().String() {
+		t.Errorf("the keys are %q, of cluster %s", k, m.cluster)
+	}
+}
+
+func TestANodeOfNoClusterSeeksItWithEachKeyThatItHas(t *testing.T) {
+	m := newMate(t, true)
+	m.alone = true
+	m.keys = append(m.keys, bytes.Repeat([]byte("b"), 32), bytes.Repeat([]byte("c"), 32))
+	now := time.Unix(1000, 0)
+	for _, want := range []string{"abc", "bca", "cab", "abc"} {
+		m.seek(t.Context(), now)
+		m.seek(t.Context(), now.Add(seekEvery/2))
+		if got := string([]byte{m.keys[0][0], m.keys[1][0], m.keys[2][0]}); got != want {
+			t.Errorf("the keys are in the order %s, want %s", got, want)
+		}
+		now = now.Add(seekEvery)
+	}
+	if said := m.log.take(); strings.Count(said, "another key is tried") != 3 || strings.Contains(said, "bbbb") {
+		t.Errorf("the log says\n%s", said)
+	}
+	m.alone, m.found = false, true
+	m.seek(t.Context(), now)
+	if m.keys[0][0] != 'a' {
+		t.Error("it gives up the key with which it was found")
+	}
+	m.found, m.sought = false, time.Time{}
+	m.follow(t.Context()) // of a cluster it does what that says
+	if !m.sought.IsZero() || m.keys[0][0] != 'a' {
+		t.Error("a member seeks on")
 	}
 }
 

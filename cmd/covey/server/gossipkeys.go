@@ -1,12 +1,15 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"github.com/coveydb/covey/cluster"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/pki"
 	"github.com/coveydb/covey/internal/seal"
@@ -67,15 +70,21 @@ func (c *Config) openGossipKeys(p *parsed) error {
 		c.Log.Warn("the gossip keys in the data folder cannot be read, the one of --gossip-key-file is tried", "err", err)
 		return nil
 	}
+	p.gossipKeys, p.kept = k.Keys, k
+	of := c.clusterOfData()
+	if of == "" && first != nil && !slices.ContainsFunc(k.Keys, func(key []byte) bool { return bytes.Equal(key, first) }) {
+		// Its data is gone, or was moved aside to rejoin: the cluster that it finds may
+		// be the one of these keys, or another that begins with the file.
+		p.gossipKeys = append(slices.Clone(k.Keys[:min(len(k.Keys), cluster.MaxKeys-1)]), first)
+	}
 	// The cluster that was recovered after most of it was lost is another one, and
 	// agrees on keys anew: its nodes begin with the file, which they all have.
-	if of := c.clusterOfData(); of != "" && of != k.Cluster {
+	if of != "" && of != k.Cluster {
 		c.Log.Warn("the gossip keys in the data folder are those of another cluster", "theirs", k.Cluster, "ours", of, "used", first == nil)
-		if k.Generation = 0; first != nil {
-			return nil
+		if p.kept.Generation = 0; first != nil {
+			p.gossipKeys, p.kept = [][]byte{first}, keptKeys{}
 		}
 	}
-	p.gossipKeys, p.kept = k.Keys, k
 	return nil
 }
 

@@ -74,28 +74,32 @@ func TestGossipKeysAreThoseThatTheClusterAgreedOn(t *testing.T) {
 	}
 	var log bytes.Buffer
 	c := &Config{ID: "n1", DataDir: filepath.Join(dir, "d"), GossipKeyFile: file, Log: slog.New(slog.NewTextHandler(&log, nil))}
-	open := func(want []byte, generation uint64) {
+	open := func(generation uint64, want ...[]byte) {
 		t.Helper()
 		p := &parsed{}
 		if err := c.openGossipKeys(p); err != nil {
 			t.Fatal(err)
 		}
-		if len(p.gossipKeys) != 1 || !bytes.Equal(p.gossipKeys[0], want) || p.kept.Generation != generation {
+		if !slices.EqualFunc(p.gossipKeys, want, bytes.Equal) || p.kept.Generation != generation {
 			t.Errorf("got %q of generation %d, want %q of %d", p.gossipKeys, p.kept.Generation, want, generation)
 		}
 	}
-	open(first, 0)
+	open(0, first)
 	if err := writeKept(c.keptPath(), nil, keptKeys{Cluster: strings.Repeat("ab", 16), Generation: 2, Keys: [][]byte{later}}); err != nil {
 		t.Fatal(err)
 	}
-	open(later, 2)
+	open(2, later, first) // its data is gone: which ones the others have is not known
 	node := `{"format":1,"node_id":"n1","cluster_id":"` + strings.Repeat("cd", 16) + `"}`
 	if err := os.WriteFile(filepath.Join(c.DataDir, "node.json"), []byte(node), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	open(first, 0) // the cluster was recovered since
+	open(0, first) // the cluster was recovered since
 	c.GossipKeyFile = ""
-	open(later, 0)
+	open(0, later)
+	if err := os.Remove(filepath.Join(c.DataDir, "node.json")); err != nil {
+		t.Fatal(err)
+	}
+	open(2, later)
 	if !c.gossipEncrypted() {
 		t.Error("a node with keys of its cluster takes its gossip for clear text")
 	}

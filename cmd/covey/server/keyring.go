@@ -29,7 +29,8 @@ type keeper struct {
 	members   func(context.Context) ([]string, error) // ids, this node's too
 	log       *slog.Logger
 	every     time.Duration
-	news      chan struct{} // holds one: the keyring has changed
+	news      chan struct{}     // holds one: the keyring has changed
+	note      func(text string) // is told what watch read again, or could not; nil = nobody is
 
 	mu   sync.Mutex  // held while the file is read
 	seen os.FileInfo // of the file, when it was read; nil = it was not there
@@ -77,12 +78,22 @@ func (k *keeper) repeat(ctx context.Context, do func(context.Context), news <-ch
 
 // watch reads the file again when it has changed.
 func (k *keeper) watch(ctx context.Context) {
-	err := k.poll(ctx)
+	changed, err := k.poll(ctx)
 	if err == nil {
 		k.said = ""
+		if changed {
+			k.noted("the keyring was read again, as its file has changed")
+		}
 	} else if text := err.Error(); text != k.said {
 		k.log.Error("the keyring was not read again, the one in use stays", "error", err)
+		k.noted("the keyring was not read again, the one in use stays: " + text)
 		k.said = text
+	}
+}
+
+func (k *keeper) noted(text string) {
+	if k.note != nil {
+		k.note(text)
 	}
 }
 
@@ -102,10 +113,11 @@ func (k *keeper) report(ctx context.Context) {
 	}
 }
 
-// poll reads the file again if it is not the one that was read last.
-func (k *keeper) poll(ctx context.Context) error {
+// poll reads the file again if it is not the one that was read last, and reports
+// whether it holds other keys.
+func (k *keeper) poll(ctx context.Context) (changed bool, err error) {
 	if k.path == "" {
-		return nil
+		return false, nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -115,12 +127,12 @@ func (k *keeper) poll(ctx context.Context) error {
 		gone := k.seen != nil
 		k.seen = nil
 		if !gone {
-			return nil // that was said before
+			return false, nil // that was said before
 		}
 	case err != nil:
-		return errs.E(errs.Invalid, "keyring file: %w", err)
+		return false, errs.E(errs.Invalid, "keyring file: %w", err)
 	case sameFile(k.seen, info):
-		return nil
+		return false, nil
 	}
 	return k.read(ctx)
 }
@@ -136,19 +148,21 @@ func (k *keeper) reload() error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.read(context.Background())
+	_, err := k.read(context.Background())
+	return err
 }
 
-// read reads the file. The caller holds mu.
-func (k *keeper) read(ctx context.Context) error {
+// read reads the file, and reports whether it holds other keys than it did. The
+// caller holds mu.
+func (k *keeper) read(ctx context.Context) (changed bool, err error) {
 	// Asked before the file is read: a change that comes after that is seen by
 	// the next poll.
 	k.seen, _ = os.Stat(k.path)
 	ring := k.inventory.Keyring
 	before := ring.IDs()
-	changed, err := ring.ReloadIf(func(ids []string) error { return k.mayGo(ctx, ids) })
+	changed, err = ring.ReloadIf(func(ids []string) error { return k.mayGo(ctx, ids) })
 	if err != nil || !changed {
-		return err
+		return false, err
 	}
 	select {
 	case k.news <- struct{}{}:
@@ -158,7 +172,7 @@ func (k *keeper) read(ctx context.Context) error {
 	if gone := slices.DeleteFunc(before, ring.Holds); len(gone) > 0 {
 		k.log.Warn("the keyring does not hold keys any more that it held", "keys", gone)
 	}
-	return nil
+	return true, nil
 }
 
 // mayGo refuses a file without keys that something is sealed with: it is most

@@ -236,7 +236,7 @@ func TestKeysThatAreNeededStay(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 2 {
-		if err := k.poll(gone); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "not known") {
+		if _, err := k.poll(gone); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "not known") {
 			t.Errorf("without the store: %v", err)
 		}
 	}

@@ -65,16 +65,7 @@ func (r *renewer) Run(ctx context.Context) {
 	if r == nil {
 		return
 	}
-	t := time.NewTicker(renewPoll)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-			r.step(ctx, time.Now())
-		}
-	}
+	every(ctx, renewPoll, func() { r.step(ctx, time.Now()) })
 }
 
 // step renews the certificate if it is time: after two thirds of its life.

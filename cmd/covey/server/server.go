@@ -83,15 +83,18 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
+	conf := cfg.forNode(p)
+	if err := conf.Check(); err != nil {
+		return nil, &ConfigError{err}
+	}
 	s := &Server{cfg: cfg, relay: p.relay, certs: []*certificate{p.httpTLS, p.peerTLS}, doors: cfg.doors(p.httpTLS)}
 	if err := s.listen(); err != nil {
 		return nil, errors.Join(err, s.closeListeners())
 	}
 	registry := newRegistry(cfg.Release)
 	registry.MustRegister(newExpiry(s.certs...))
-	conf := cfg.forNode(p)
 	conf.HTTPAddr, conf.Metrics = s.advertised(), registry
-	conf.Vital, conf.Own, conf.TLS = vault.Vital, ownRecords(), p.peerTLS.forPeers()
+	conf.Vital, conf.Own, conf.TLS = vital, ownRecords(), p.peerTLS.forPeers()
 	if s.node, err = node.Open(ctx, conf); err != nil {
 		return nil, errors.Join(err, s.closeListeners())
 	}
@@ -105,6 +108,10 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	keys := cfg.openFleet(p, s.node, root)
 	inventory := &sealed.Inventory{Keyring: p.keyring, Rows: slices.Concat(buckets.Sealed(), collections.Sealed(), vaults.Sealed(), keys.store.Sealed())}
 	s.keys = newKeeper(&cfg, db, inventory, s.members)
+	s.keys.note = s.noteReload
+	for _, cert := range s.certs {
+		cert.tell(s.noteReload)
+	}
 	rewrapper := sealed.Rewrapper{DB: db, Inventory: inventory, Leads: s.node.IsLeader, Log: cfg.Log}
 	s.duties = []duty{builder.Run, sweeper.Run, outside.Run, s.keys.Run, rewrapper.Run, s.notifySystemd, p.httpTLS.Watch, p.peerTLS.Watch, keys.Run, cfg.newRenewer(keys).Run, s.newSchedule(p.backups, db, registry)}
 	s.reads = vault.NewRecorder(db)
@@ -123,7 +130,9 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 func (s *Server) members(ctx context.Context) (ids []string, err error) {
 	status, err := s.node.Status(ctx)
 	for _, m := range status.Members {
-		ids = append(ids, m.ID)
+		if m.Role != cluster.RoleNone {
+			ids = append(ids, m.ID)
+		}
 	}
 	return ids, err
 }
@@ -301,8 +310,13 @@ func (s *Server) Reload() error {
 	if err != nil {
 		text = "not everything was read again: " + err.Error()
 	}
-	s.node.Note(events.Event{Kind: events.Reload, Text: text})
+	s.noteReload(text)
 	return err
+}
+
+// noteReload has the node remember that something was read again, or was not.
+func (s *Server) noteReload(text string) {
+	s.node.Note(events.Event{Kind: events.Reload, Text: text})
 }
 
 // WaitReady returns when every check of the node passes, or ctx ends: then the

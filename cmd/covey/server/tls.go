@@ -43,6 +43,8 @@ type certificate struct {
 	node  string // whose certificate it has to be, if it names a node; peers only
 	log   *slog.Logger
 
+	note func(text string) // nil = nobody is told
+
 	current atomic.Pointer[material]
 
 	mu   sync.Mutex     // held while the files are read
@@ -211,16 +213,17 @@ func (c *certificate) Watch(ctx context.Context) {
 	if c == nil {
 		return
 	}
-	t := time.NewTicker(tlsPoll)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-			c.poll()
-			c.remind(time.Now())
-		}
+	every(ctx, tlsPoll, func() {
+		c.poll()
+		c.remind(time.Now())
+	})
+}
+
+// tell has note called with what Watch read again, or could not, in words for
+// operators. It is for before Watch runs.
+func (c *certificate) tell(note func(text string)) {
+	if c != nil {
+		c.note = note
 	}
 }
 
@@ -235,16 +238,26 @@ func (c *certificate) poll() {
 		c.failed = ""
 		return
 	}
-	err := c.read(now)
+	changed, err := c.read(now)
 	if err == nil {
 		c.failed, c.said = "", ""
+		if changed {
+			c.noted("the " + c.use + " certificate was read again, as its files have changed")
+		}
 		return
 	}
 	if text := err.Error(); text != c.failed {
 		c.failed = text
 	} else if text != c.said {
 		c.log.Error("a certificate was not read again, the one in use stays", "use", c.use, "error", err)
+		c.noted("the " + c.use + " certificate was not read again, the one in use stays: " + text)
 		c.said = text
+	}
+}
+
+func (c *certificate) noted(text string) {
+	if c.note != nil {
+		c.note(text)
 	}
 }
 
@@ -267,22 +280,24 @@ func (c *certificate) reload() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.read(c.look())
+	_, err := c.read(c.look())
+	return err
 }
 
-// read reads the files, which looked like now before. The caller holds mu.
-func (c *certificate) read(now [3]os.FileInfo) error {
+// read reads the files, which looked like now before, and reports whether they
+// hold something else than they did. The caller holds mu.
+func (c *certificate) read(now [3]os.FileInfo) (changed bool, err error) {
 	m, err := c.load()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if time.Now().After(m.leaf.NotAfter) {
-		return errs.E(errs.Invalid, "%s: the certificate in %s has ended on %s", c.flags.Cert, c.files.Cert, m.leaf.NotAfter.UTC().Format(time.RFC3339))
+		return false, errs.E(errs.Invalid, "%s: the certificate in %s has ended on %s", c.flags.Cert, c.files.Cert, m.leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
 	c.seen = now
 	was := c.current.Swap(m)
 	if bytes.Equal(was.leaf.Raw, m.leaf.Raw) && slices.EqualFunc(was.cas, m.cas, (*x509.Certificate).Equal) {
-		return nil
+		return false, nil
 	}
 	var trusted []string
 	for _, ca := range m.cas {
@@ -291,7 +306,7 @@ func (c *certificate) read(now [3]os.FileInfo) error {
 	c.reminded = time.Time{}
 	c.log.Info("a certificate was read again; new connections use it", "use", c.use, "name", pki.Name(m.leaf),
 		"serial", m.leaf.SerialNumber.Text(16), "until", m.leaf.NotAfter.UTC(), "trusts", trusted)
-	return nil
+	return true, nil
 }
 
 // remindEvery is how often the log is told of a certificate that ends soon.

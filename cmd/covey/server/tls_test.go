@@ -152,6 +152,10 @@ func TestHTTPSCertificateIsReadAgain(t *testing.T) {
 	if !served(t, s.Addr()).Equal(newest) {
 		t.Error("a bad file that was found took the certificate away")
 	}
+	eventually(t, "both are remembered", func() bool {
+		all := fmt.Sprint(s.node.Events())
+		return strings.Contains(all, "read again, as its files have changed") && strings.Contains(all, "http certificate was not read again")
+	})
 }
 
 func TestClientsNeedACertificateWhereOneIsAskedFor(t *testing.T) {
