@@ -33,6 +33,7 @@ func handleEcho(n *Node) {
 }
 
 func TestOperationsOfPeers(t *testing.T) {
+	t.Parallel()
 	nodes := three(t, 200*time.Millisecond)
 	for _, n := range nodes {
 		handleEcho(n)

@@ -40,6 +40,11 @@ func testConfig(t testing.TB, id string, n int, join ...string) node.Config {
 	}
 }
 
+// manySnapshots has snapshots taken and the log cut off soon.
+func manySnapshots(c *node.Config) {
+	c.SnapshotEvery, c.TrailingLogs, c.SnapshotCheck = 50, 10, 100*time.Millisecond
+}
+
 // newCluster starts size nodes and waits until all are ready.
 func newCluster(t testing.TB, size int, change ...func(*node.Config)) []*member {
 	t.Helper()
@@ -159,6 +164,7 @@ func (m *member) get(key string) string {
 }
 
 func TestAWriteThroughAnyNodeIsReadThroughAnyOther(t *testing.T) {
+	t.Parallel()
 	members := newCluster(t, 3)
 	for i := range 60 {
 		w, r := members[i%3], members[(i+1+i/3%2)%3]

@@ -48,6 +48,10 @@ type Config struct {
 
 	SnapshotEvery uint64 // log entries between snapshots, default 8192; tests set it
 	TrailingLogs  uint64 // log entries kept behind a snapshot, default 10240; tests set it
+
+	// SnapshotCheck is the time between looks whether a snapshot is due, up to
+	// twice as long by chance. Default 10 s; tests set it.
+	SnapshotCheck time.Duration
 }
 
 var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
@@ -100,6 +104,9 @@ func (c *Config) complete() error {
 	}
 	if c.TrailingLogs == 0 {
 		c.TrailingLogs = 10240
+	}
+	if c.SnapshotCheck == 0 {
+		c.SnapshotCheck = 10 * time.Second
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -89,7 +88,7 @@ func (n *Node) raftConfig(notify chan<- bool) *raft.Config {
 	conf.ElectionTimeout = n.cfg.Heartbeat
 	conf.LeaderLeaseTimeout = n.cfg.Heartbeat / 2
 	conf.MaxAppendEntries = maxAppend
-	conf.SnapshotInterval = 10 * time.Second
+	conf.SnapshotInterval = n.cfg.SnapshotCheck
 	conf.SnapshotThreshold = n.cfg.SnapshotEvery
 	conf.TrailingLogs = n.cfg.TrailingLogs
 	conf.NotifyCh = notify

@@ -11,17 +11,21 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/coveydb/covey/cluster"
 	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/internal/freeport"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/node"
+	"github.com/coveydb/covey/node/raftlog"
 )
 
 // Increments are tried again under one ID until a node acknowledges them, while
 // leaders come and go: the counter ends at the number of them, exactly.
 func TestEveryAcknowledgedIncrementCountsOnce(t *testing.T) {
+	t.Parallel()
 	members := newCluster(t, 3)
 	const workers = 12
 	var acked atomic.Int64
@@ -81,6 +85,7 @@ func TestEveryAcknowledgedIncrementCountsOnce(t *testing.T) {
 }
 
 func TestAllNodesComeBackWithAllAddressesChanged(t *testing.T) {
+	t.Parallel()
 	members := newCluster(t, 3)
 	for i := range 50 {
 		members[i%3].set(fmt.Sprint("k", i), fmt.Sprint(i))
@@ -105,6 +110,7 @@ func TestAllNodesComeBackWithAllAddressesChanged(t *testing.T) {
 }
 
 func TestANewNodeBecomesAVoterByItself(t *testing.T) {
+	t.Parallel()
 	members := newCluster(t, 3)
 	members[0].set("k", "v")
 	fourth := &member{t: t, config: testConfig(t, "n4", 0, members[1].config.GossipAddr)}
@@ -145,31 +151,38 @@ func roles(t testing.TB, m *member) map[string]string {
 // A node that lost its data folder comes back under its id and gets the state
 // by a snapshot, since the log no longer reaches back to the beginning.
 func TestAWipedNodeCatchesUpBySnapshot(t *testing.T) {
-	members := newCluster(t, 3, func(c *node.Config) { c.SnapshotEvery, c.TrailingLogs = 50, 10 })
-	var lost *member
-	for _, m := range members {
-		if !m.IsLeader() {
-			lost = m
-		}
+	for _, kind := range []raftlog.Kind{raftlog.WAL, raftlog.Bolt} {
+		t.Run(string(kind), func(t *testing.T) { t.Parallel(); wipedNodeCatchesUp(t, kind) })
 	}
-	lost.stop()
+}
+
+func wipedNodeCatchesUp(t *testing.T, kind raftlog.Kind) {
+	members := newCluster(t, 3, manySnapshots, func(c *node.Config) { c.RaftLog = kind })
 	keep := leaderOf(t, members)
+	lost := follower(t, members)
+	lost.stop()
 	for i := range 300 {
 		keep.set(fmt.Sprint("k", i%40), fmt.Sprint(i))
 	}
-	keep.waitFor("snapshotted", func() error {
-		keep.set("more", "x")
-		entries, err := os.ReadDir(keep.config.DataDir + "/snapshots")
-		if err == nil && len(entries) == 0 {
-			err = fmt.Errorf("no snapshot yet")
-		}
-		return err
-	})
+	for _, m := range others(members, lost) { // whoever leads next has cut its log off
+		m.waitFor("without the beginning of the log", func() error {
+			m.set("more", "x")
+			if first, err := m.FirstIndex(); err != nil || first <= 100 {
+				return fmt.Errorf("the log begins at %d, %v", first, err)
+			}
+			return nil
+		})
+	}
 	if err := os.RemoveAll(lost.config.DataDir); err != nil {
 		t.Fatal(err)
 	}
+	reg := prometheus.NewRegistry()
+	lost.config.Metrics = reg
 	lost.start()
 	lost.waitReady()
+	if got := scrape(t, reg)["covey_restores_total"]; got == 0 {
+		t.Error("no snapshot was installed")
+	}
 	if got := lost.get("k39"); got != "279" {
 		t.Errorf("the wiped node reads %q, want 279", got)
 	}
@@ -179,6 +192,7 @@ func TestAWipedNodeCatchesUpBySnapshot(t *testing.T) {
 	lost.set("after", "y")
 	members[0].waitFor("equal", func() error { return sameState(t, members) })
 	lost.stop()
+	lost.config.Metrics = nil
 	lost.start()
 	lost.waitReady()
 	if got := lost.get("after"); got != "y" {
@@ -210,30 +224,47 @@ func sameState(t testing.TB, members []*member) error {
 	return nil
 }
 
+// A large command goes through the log in pieces, so what others write meanwhile
+// finds its way between them. As one entry it would hold up all of them, and the
+// heartbeats that keep the leader.
 func TestALargeCommandTravelsInPiecesAndDisturbsNobody(t *testing.T) {
-	members := newCluster(t, 3, func(c *node.Config) { c.Heartbeat = 3 * time.Second })
-	leader := leaderOf(t, members)
-	status, err := leader.Status(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	big := make([]byte, 12<<20)
+	t.Parallel()
+	const pieces = 12
+	members := newCluster(t, 3)
+	big := make([]byte, pieces*command.ChunkBytes)
 	rand.Read(big)
+	beside := 0 // small writes that began and ended while a large one was under way
 	for _, m := range members {
-		m.set("big-"+m.config.ID, string(big))
+		var under atomic.Bool
+		under.Store(true)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer under.Store(false)
+			m.set("big-"+m.config.ID, string(big))
+		}()
+		for i := 0; under.Load(); i++ {
+			m.set("small", fmt.Sprint(i))
+			beside++
+		}
+		<-done
 	}
 	for _, m := range members {
-		if got := m.get("big-" + leader.config.ID); !bytes.Equal([]byte(got), big) {
+		if got := m.get("big-" + members[0].config.ID); !bytes.Equal([]byte(got), big) {
 			t.Errorf("%s reads %d bytes, not what was written", m.config.ID, len(got))
 		}
 	}
-	after, err := leader.Status(context.Background())
-	if err != nil || after.Term != status.Term {
-		t.Errorf("term %d became %d (%v): large writes cost an election", status.Term, after.Term, err)
+	if beside < pieces {
+		t.Errorf("%d small writes beside %d pieces of large ones", beside, 3*pieces)
+	}
+	largest, err := members[0].LargestEntry()
+	if err != nil || largest < command.ChunkBytes || largest > command.ChunkBytes+1024 {
+		t.Errorf("the largest entry has %d bytes, %v; a piece has %d", largest, err, command.ChunkBytes)
 	}
 }
 
 func TestWithoutQuorumNothingIsAcknowledgedAndStaleReadsGoOn(t *testing.T) {
+	t.Parallel()
 	members := newCluster(t, 3)
 	members[0].set("k", "v")
 	left := leaderOf(t, members)

@@ -59,7 +59,9 @@ func (n *Node) tryForm() (done bool, err error) {
 // enter makes this node part of cluster id, durably, and starts Raft.
 func (n *Node) enter(id cluster.ID) error {
 	founders := n.folder.Founders()
-	n.begins(len(founders) > 0)
+	if err := n.begins(len(founders) > 0); err != nil {
+		return err
+	}
 	if len(founders) > 0 {
 		if err := n.found(founders); err != nil {
 			return err
@@ -75,6 +77,7 @@ func (n *Node) enter(id cluster.ID) error {
 		return err
 	}
 	n.wg.Go(func() { n.learnSuperseded(n.ctx) })
+	n.wg.Go(func() { n.catchUp(n.ctx) })
 	return n.gossip.SetMeta(n.meta())
 }
 

@@ -22,7 +22,7 @@ func TestACrashBetweenReceivingASnapshotAndInstallingIt(t *testing.T) {
 	for _, kind := range []raftlog.Kind{raftlog.WAL, raftlog.Bolt} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			members := newCluster(t, 3, func(c *node.Config) { c.SnapshotEvery, c.TrailingLogs, c.RaftLog = 50, 10, kind })
+			members := newCluster(t, 3, manySnapshots, func(c *node.Config) { c.RaftLog = kind })
 			members[0].set("before", "x")
 			keep := leaderOf(t, members)
 			lost := members[0]

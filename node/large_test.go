@@ -13,6 +13,7 @@ import (
 // One that waits too long is refused before it can have reached a log; small
 // ones pass by.
 func TestLargeCommandsTakeTurns(t *testing.T) {
+	t.Parallel()
 	m := newCluster(t, 1)[0]
 	db := kv.New(m.Node)
 	set := func(size int, wait time.Duration) error {

@@ -21,8 +21,8 @@ import (
 func TestAFollowerWithAnotherPastCatchesUpBySnapshot(t *testing.T) {
 	for _, kind := range []raftlog.Kind{raftlog.WAL, raftlog.Bolt} {
 		t.Run(fmt.Sprint(kind), func(t *testing.T) {
-			t.Parallel() // they wait for Raft's snapshots most of the time
-			members := newCluster(t, 3, func(c *node.Config) { c.SnapshotEvery, c.TrailingLogs, c.RaftLog = 50, 10, kind })
+			t.Parallel() // they wait for the disk most of the time
+			members := newCluster(t, 3, manySnapshots, func(c *node.Config) { c.RaftLog = kind })
 			members[0].set("k", "old")
 			x := follower(t, members)
 			rest := others(members, x)

@@ -18,6 +18,7 @@ const (
 	trailingBytes = 256 << 20 // of the log that stays behind a snapshot, for followers that are late
 	leastTrailing = 64        // entries that stay whatever they take
 	logSizeEvery  = 2 * time.Second
+	againAfter    = 5 // times that moved is asked in vain
 )
 
 // logSize says which entries of the log's end take how many bytes. Safe for
@@ -27,6 +28,7 @@ type logSize struct {
 	total uint64    // bytes applied since the start of the process
 	taken uint64    // of them, before the last snapshot that was asked for here
 	asked uint64    // what was applied when moved was asked last
+	still int       // how often moved was asked since, in vain
 	marks []logMark // in ascending order, one for each MiB or more
 }
 
@@ -74,13 +76,19 @@ func (l *logSize) due() bool {
 
 // moved reports whether anything was applied since it was asked last. Who is
 // short of room takes a snapshot then: what was deleted gives its space back only
-// when no snapshot and no log holds on to it.
+// when no snapshot and no log holds on to it. Compaction may come later than the
+// last of these, and nothing be applied any more as there is no room: so it is
+// true again after a while, then ever more rarely.
 func (l *logSize) moved(applied uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	was := l.asked
-	l.asked = applied
-	return applied != was
+	if applied != l.asked {
+		l.asked, l.still = applied, 0
+		return true
+	}
+	l.still++
+	n := l.still / againAfter
+	return l.still%againAfter == 0 && n&(n-1) == 0 // n is a power of two
 }
 
 // keepLogSmall sees to it that the log on disk is bounded by bytes too, until ctx

@@ -115,6 +115,7 @@ func wantRefused(t *testing.T, err error, kind errs.Kind, text string) {
 }
 
 func TestADemotedMemberStaysANonVoterUntilItIsPromoted(t *testing.T) {
+	t.Parallel()
 	members := newManaged(t, 3)
 	x := follower(t, members)
 	id := x.config.ID
@@ -141,6 +142,7 @@ func TestADemotedMemberStaysANonVoterUntilItIsPromoted(t *testing.T) {
 }
 
 func TestTheLeaderHandsOverBeforeItIsDemoted(t *testing.T) {
+	t.Parallel()
 	members := newManaged(t, 3)
 	lead := leaderOf(t, members)
 	if did, err := lead.change(cluster.DoDemote, lead.config.ID); err != nil || !did.Done {
@@ -154,6 +156,7 @@ func TestTheLeaderHandsOverBeforeItIsDemoted(t *testing.T) {
 }
 
 func TestNothingIsChangedThatWouldLoseTheQuorum(t *testing.T) {
+	t.Parallel()
 	members := newManaged(t, 3)
 	gone := follower(t, members)
 	gone.stop()
@@ -201,6 +204,7 @@ func others(members []*member, but *member) (rest []*member) {
 }
 
 func TestANodeThatWasRemovedWhileItWasDownEndsWhenItComesBack(t *testing.T) {
+	t.Parallel()
 	members := newManaged(t, 3)
 	fourth := join(t, "n4", members)
 	members[0].waitRole("n4", cluster.RoleVoter)
@@ -238,6 +242,7 @@ func ended(t *testing.T, m *member) {
 }
 
 func TestALeaderThatIsRemovedByForceHandsOverAndEnds(t *testing.T) {
+	t.Parallel()
 	members := newManaged(t, 3)
 	lead := leaderOf(t, members)
 	if did, err := lead.change(cluster.DoRemove, lead.config.ID, force); err != nil || !did.Done {
@@ -253,6 +258,7 @@ func TestALeaderThatIsRemovedByForceHandsOverAndEnds(t *testing.T) {
 }
 
 func TestALeaderThatLeavesCostsNoWrite(t *testing.T) {
+	t.Parallel()
 	members := newManaged(t, 3)
 	lead := leaderOf(t, members)
 	rest := others(members, lead)
@@ -280,6 +286,7 @@ func TestALeaderThatLeavesCostsNoWrite(t *testing.T) {
 }
 
 func TestTheLeadGoesWhereAnOperatorWantsIt(t *testing.T) {
+	t.Parallel()
 	members := newManaged(t, 3)
 	for _, m := range members {
 		via := members[0]
@@ -301,6 +308,7 @@ func TestTheLeadGoesWhereAnOperatorWantsIt(t *testing.T) {
 }
 
 func TestADeadServerIsCleanedUpOnlyIfThatIsTurnedOn(t *testing.T) {
+	t.Parallel()
 	members := newManaged(t, 4)
 	gone := follower(t, members)
 	gone.stop()
@@ -328,6 +336,7 @@ func TestADeadServerIsCleanedUpOnlyIfThatIsTurnedOn(t *testing.T) {
 }
 
 func TestADrainingNodeIsNotReadyAndDoesNotLead(t *testing.T) {
+	t.Parallel()
 	members := newManaged(t, 3)
 	lead := leaderOf(t, members)
 	if !lead.HasOthers() {

@@ -22,7 +22,7 @@ func (n *Node) asking(now int64) termRequest {
 	q := termRequest{now: now}
 	if c := n.consensus.Load(); c != nil && c.raft.State() == raft.Leader {
 		st := n.machine.State()
-		q.leader = leaderAt{term: c.raft.CurrentTerm(), index: st.Index, version: st.Version, wall: time.Now().UnixMilli()}
+		q.leader = leaderAt{term: c.raft.CurrentTerm(), index: st.Index, version: st.Version, wall: time.Now().UnixMilli(), last: c.raft.LastIndex()}
 	}
 	return q
 }
@@ -35,7 +35,6 @@ func (n *Node) hear(term uint64, l leaderAt) {
 	}
 	now := time.Now()
 	n.heard.Store(&heard{leaderAt: l, at: now, ahead: now.UnixMilli() - l.wall})
-	n.recall(l)
 }
 
 // memberFigures collects how this node stands in the cluster.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/node"
-	"github.com/coveydb/covey/node/raftlog"
 )
 
 // scrape returns the values of a registry's covey_* series of one sample, by
@@ -56,6 +55,7 @@ func measured(t *testing.T) (members []*member, regs map[*member]*prometheus.Reg
 }
 
 func TestMetricsTellHowAMemberStands(t *testing.T) {
+	t.Parallel()
 	members, regs := measured(t)
 	leader := leaderOf(t, members)
 	for i := range 20 {
@@ -164,12 +164,11 @@ func TestMetricsOfAMemberThatIsCutOff(t *testing.T) {
 }
 
 func TestMetricsOfSnapshotsAndRestores(t *testing.T) {
-	t.Parallel() // Raft looks after ten seconds whether a snapshot is due
+	t.Parallel()
 	regs := make(map[string]*prometheus.Registry)
 	few := func(c *node.Config) {
 		r := prometheus.NewRegistry()
-		c.SnapshotEvery, c.TrailingLogs, c.Metrics = 8, 4, r
-		c.RaftLog = raftlog.Bolt // the other kind still has what it has cut off
+		c.SnapshotEvery, c.TrailingLogs, c.SnapshotCheck, c.Metrics = 8, 4, 100*time.Millisecond, r
 		regs[c.ID] = r
 	}
 	members := newCluster(t, 1, few)

@@ -56,7 +56,7 @@ type Node struct {
 	changing  chan struct{}             // capacity 1: an operator's change of the membership is under way
 	restarts  chan restart              // capacity 1
 	draining  atomic.Bool               // it is about to stop
-	blank     atomic.Bool               // it began with nothing and has not caught up: no vote
+	blank     atomic.Bool               // it began with nothing and has not caught up: no vote; as in the folder
 	full      atomic.Bool               // the store has no room for what is committed
 	space     space                     // on the disks, here and at the other members
 	events    events.Ring               // for operators

@@ -75,7 +75,7 @@ func (n *Node) standing(c *consensus) standing {
 	s := standing{
 		wall: time.Now().UnixMilli(), used: max(n.clock.used(), st.Clock),
 		last: c.raft.LastIndex(), applied: c.raft.AppliedIndex(), version: st.Version,
-		room: n.ownRoom(),
+		room: n.ownRoom(), blank: n.blank.Load(),
 	}
 	s.term = c.raft.CurrentTerm()
 	return s

@@ -181,7 +181,7 @@ func (n *Node) leading() (term uint64, err error) {
 }
 
 // quorumIn asks all other voters where they stand and returns once a quorum,
-// this node included, has answered that it is in term, with the latest time
+// this node included and blank ones not, has answered that it is in term, with the latest time
 // that any of them knows to have been used.
 func (n *Node) quorumIn(ctx context.Context, c *consensus, term uint64, now int64) (used int64, err error) {
 	voters := c.voters()
@@ -216,6 +216,8 @@ func (n *Node) quorumIn(ctx context.Context, c *consensus, term uint64, now int6
 		switch {
 		case a.err != nil:
 			last = a.err
+		case a.s.blank: // it may have helped to elect another in a later term
+			last = errs.E(errs.Unavailable, "a voter began with an empty data folder and has not caught up")
 		case a.s.term != term:
 			last = errs.E(errs.Unavailable, "a voter is in term %d, the leader in %d", a.s.term, term)
 		default:

@@ -452,7 +452,11 @@ func TestALeaderThatStopsInARestoreLeavesOneStateEverywhere(t *testing.T) {
 				_, _, err := leader.Restore(context.Background(), bytes.NewReader(file), backup.Review{})
 				done <- err
 			}()
-			<-reached
+			select {
+			case <-reached:
+			case err := <-done:
+				t.Fatalf("the restore ended before: %v", err)
+			}
 			leader.stop()
 			close(stopped)
 			err := <-done

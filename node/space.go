@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -121,10 +122,14 @@ func (s *space) others(self string, voters []string) map[string]stock {
 // rule is what a leader may take into the log, given the stocks of all voters
 // that were heard of, itself included, and how many voters there are. It goes by
 // its own room and by that of the quorum that has the most: a voter beyond that
-// may be full, it lags and catches up. Too few voters are judged by nobody; then
+// may be full, it lags and catches up. Of its own level Full is the worst: the
+// end of its log takes some small entries yet, while one who is asked to follow
+// refuses all of them, so with a quorum of these nothing is committed. Too few voters are judged by nobody; then
 // nothing is committed anyway.
 func rule(self string, stocks map[string]stock, voters int) ruling {
-	own := stocks[self]
+	stocks, own := maps.Clone(stocks), stocks[self]
+	own.level = min(own.level, room.Full)
+	stocks[self] = own
 	r := ruling{level: own.level, text: fmt.Sprintf("leader %s %s", self, own)}
 	need := voters/2 + 1
 	if len(stocks) < need {
@@ -238,11 +243,14 @@ func (n *Node) roomFor(encoded []byte) error {
 	if now := n.space.ruling.Load(); now != nil {
 		r = *now
 	}
-	if n.outOfRoom() {
+	if r.level < room.Full && n.outOfRoom() {
 		r = ruling{level: room.Full, text: fmt.Sprintf("leader %s %s", n.cfg.ID, n.space.now())}
 	}
-	if r.level == room.Plenty {
+	switch r.level {
+	case room.Plenty:
 		return nil
+	case room.None:
+		return errs.E(errs.NoSpace, "no room for any write, not even a delete: %s; reads go on, make room on the disk from outside or enlarge it", r.text)
 	}
 	c, err := command.Decode(encoded)
 	if err != nil {
@@ -262,7 +270,10 @@ func (n *Node) outOfRoom() bool {
 // ownRoom is what this node tells the leader of its disks.
 func (n *Node) ownRoom() stock {
 	s := n.space.now()
-	if n.outOfRoom() {
+	switch {
+	case n.logs.Crammed():
+		s.level = room.None
+	case n.outOfRoom():
 		s.level = room.Full
 	}
 	return s

@@ -12,7 +12,7 @@ func stocks(levels string) map[string]stock {
 	found := make(map[string]stock)
 	for _, f := range strings.Fields(levels) {
 		id, level, _ := strings.Cut(f, "=")
-		found[id] = stock{level: map[string]room.Level{"plenty": room.Plenty, "low": room.Low, "scarce": room.Scarce, "full": room.Full}[level], free: 1 << 20, need: 192 << 20}
+		found[id] = stock{level: map[string]room.Level{"plenty": room.Plenty, "low": room.Low, "scarce": room.Scarce, "full": room.Full, "none": room.None}[level], free: 1 << 20, need: 192 << 20}
 	}
 	return found
 }
@@ -32,6 +32,10 @@ func TestWhatALeaderMayTake(t *testing.T) {
 		"the leader is low":                            {"n1=low n2=plenty n3=plenty", 3, room.Low, "leader n1 has 1.0 MiB free", "n2"},
 		"the leader is low and one follower too":       {"n1=low n2=low n3=plenty", 3, room.Low, "leader n1", ""},
 		"the leader is full and a follower is low":     {"n1=full n2=low n3=plenty", 3, room.Full, "leader n1", "n3"},
+		"a quorum takes no entries":                    {"n1=plenty n2=none n3=none", 3, room.None, "voter n2 has 1.0 MiB free", ""},
+		"one follower takes no entries":                {"n1=plenty n2=none n3=full", 3, room.Full, "voter n3", ""},
+		"a leader whose log ends takes what it can":    {"n1=none n2=full n3=none", 3, room.Full, "leader n1", ""},
+		"a node alone whose log ends":                  {"n1=none", 1, room.Full, "leader n1", ""},
 		"all are full":                                 {"n1=full n2=full n3=full", 3, room.Full, "leader n1", ""},
 		"nobody else is heard of":                      {"n1=plenty", 3, room.Plenty, "", ""},
 		"a node alone":                                 {"n1=low", 1, room.Low, "leader n1", ""},
@@ -56,9 +60,9 @@ func TestWhatALeaderMayTake(t *testing.T) {
 // Wherever the lead goes for want of room, it stays: the next leader knows nobody
 // better.
 func TestTheLeadDoesNotGoInCircles(t *testing.T) {
-	levels := []string{"plenty", "low", "scarce", "full"}
-	for i := range 4 * 4 * 4 {
-		s := stocks("n1=" + levels[i%4] + " n2=" + levels[i/4%4] + " n3=" + levels[i/16])
+	levels := []string{"plenty", "low", "scarce", "full", "none"}
+	for i := range 5 * 5 * 5 {
+		s := stocks("n1=" + levels[i%5] + " n2=" + levels[i/5%5] + " n3=" + levels[i/25])
 		for _, id := range []string{"n1", "n2", "n3"} {
 			if to := better(id, s, 3); to != "" && better(to, s, 3) != "" {
 				t.Errorf("%v: from %s to %s, from there to %s", s, id, to, better(to, s, 3))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/coveydb/covey/fsm/command"
 	"github.com/coveydb/covey/internal/errs"
+	"github.com/coveydb/covey/internal/freeport"
 	"github.com/coveydb/covey/kv"
 )
 
@@ -22,7 +22,7 @@ import (
 func alone(t *testing.T) *Node {
 	t.Helper()
 	n, err := Open(context.Background(), Config{
-		ID: "n1", DataDir: t.TempDir(), PeerAddr: port(t), GossipAddr: port(t), BootstrapExpect: 1,
+		ID: "n1", DataDir: t.TempDir(), PeerAddr: freeport.Addr(t), GossipAddr: freeport.Addr(t), BootstrapExpect: 1,
 		Heartbeat: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -30,16 +30,6 @@ func alone(t *testing.T) *Node {
 	}
 	t.Cleanup(func() { n.Close(context.Background()) })
 	return n
-}
-
-func port(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func waitLeads(t *testing.T, n *Node) {
@@ -54,9 +44,10 @@ func waitLeads(t *testing.T, n *Node) {
 // Raft gives no answer to entries that were committed, but not applied, when it
 // was stopped: who waits for them must not wait for ever.
 func TestEveryEntryHasAnAnswerWhenRaftStops(t *testing.T) {
+	t.Parallel()
 	n := alone(t)
 	waitLeads(t, n)
-	for round := range 8 {
+	for round := range 4 {
 		if round > 0 {
 			if err := n.startConsensus(); err != nil {
 				t.Fatal(err)
@@ -114,6 +105,7 @@ func TestWaitingEndsWithRaft(t *testing.T) {
 
 // A node may be closed at any moment after it was opened.
 func TestCloseAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	for i := range 8 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			n := alone(t)

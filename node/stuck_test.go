@@ -18,6 +18,7 @@ import (
 // is the library's own; nothing but a broken transfer, which takes luck, sets it
 // for good, so the test does.
 func TestALeaderThatIsStuckInATransferTakesWritesAgain(t *testing.T) {
+	t.Parallel()
 	nodes := three(t, 200*time.Millisecond)
 	c := nodes[0].consensus.Load()
 	mark := reflect.ValueOf(c.raft).Elem().FieldByName("leaderState").FieldByName("leadershipTransferInProgress")

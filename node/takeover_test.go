@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coveydb/covey/fsm/command"
+	"github.com/coveydb/covey/internal/freeport"
 	"github.com/coveydb/covey/kv"
 )
 
@@ -19,7 +20,7 @@ func three(t *testing.T, heartbeat time.Duration) []*Node {
 	var nodes []*Node
 	for i := range 3 {
 		c := Config{
-			ID: fmt.Sprint("n", i), DataDir: t.TempDir(), PeerAddr: port(t), GossipAddr: port(t), BootstrapExpect: 3,
+			ID: fmt.Sprint("n", i), DataDir: t.TempDir(), PeerAddr: freeport.Addr(t), GossipAddr: freeport.Addr(t), BootstrapExpect: 3,
 			Heartbeat: heartbeat, Logger: slog.New(slog.DiscardHandler),
 		}
 		if i > 0 {
@@ -48,6 +49,7 @@ func three(t *testing.T, heartbeat time.Duration) []*Node {
 // What a reader was shown as expired stays expired, though no entry of the log
 // tells of the time that was used.
 func TestANewLeaderDoesNotFallBehindATimeThatWasUsed(t *testing.T) {
+	t.Parallel()
 	nodes := three(t, 200*time.Millisecond)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -69,6 +71,7 @@ func TestANewLeaderDoesNotFallBehindATimeThatWasUsed(t *testing.T) {
 // A leader that is closed hands over first: writes wait for far less than an
 // election time-out.
 func TestWritesGoOnWhenTheLeaderIsClosed(t *testing.T) {
+	t.Parallel()
 	const heartbeat = 3 * time.Second
 	nodes := three(t, heartbeat)
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)

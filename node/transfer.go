@@ -165,7 +165,7 @@ func (n *Node) closest(ctx context.Context, c *consensus, servers []raft.Server)
 	last := c.raft.LastIndex()
 	for _, s := range servers {
 		st, answered := stands[string(s.ID)]
-		if !answered {
+		if !answered || st.blank { // one that is blank would not campaign
 			continue
 		}
 		behind := last - min(last, st.last)

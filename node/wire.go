@@ -84,6 +84,7 @@ type leaderAt struct {
 	index   uint64 // of the last entry that its state machine applied
 	version uint64 // of its state
 	wall    int64  // its wall clock, unix milliseconds
+	last    uint64 // index of the last entry in its log; 0 from an older release
 }
 
 func (q termRequest) append(dst []byte) []byte {
@@ -91,7 +92,8 @@ func (q termRequest) append(dst []byte) []byte {
 	for _, v := range []uint64{q.leader.term, q.leader.index, q.leader.version} {
 		dst = binary.AppendUvarint(dst, v)
 	}
-	return binary.AppendVarint(dst, q.leader.wall)
+	dst = binary.AppendVarint(dst, q.leader.wall)
+	return binary.AppendUvarint(dst, q.leader.last)
 }
 
 func decodeTermRequest(p []byte) (termRequest, error) {
@@ -101,6 +103,9 @@ func decodeTermRequest(p []byte) (termRequest, error) {
 	if len(d.p) > 0 {
 		l := &q.leader
 		l.term, l.index, l.version, l.wall = d.uvarint(), d.uvarint(), d.uvarint(), d.varint()
+		if len(d.p) > 0 {
+			l.last = d.uvarint()
+		}
 	}
 	return q, d.err("term")
 }
@@ -114,6 +119,7 @@ type standing struct {
 	applied uint64 // index up to which its state machine has applied
 	version uint64 // of its state
 	room    stock  // on its disk; plenty if it is of an older release
+	blank   bool   // it may have forgotten what it acknowledged, and in which term it voted
 }
 
 func (s standing) append(dst []byte) []byte {
@@ -123,7 +129,10 @@ func (s standing) append(dst []byte) []byte {
 	for _, v := range []uint64{s.last, s.applied, s.version, uint64(s.room.level), uint64(s.room.free), uint64(s.room.need)} {
 		dst = binary.AppendUvarint(dst, v)
 	}
-	return dst
+	if s.blank {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
 }
 
 func decodeStanding(p []byte) (standing, error) {
@@ -134,8 +143,11 @@ func decodeStanding(p []byte) (standing, error) {
 		*f = d.uvarint()
 	}
 	if len(d.p) > 0 {
-		s.room.level = room.Level(min(d.uvarint(), uint64(room.Full)))
+		s.room.level = room.Level(min(d.uvarint(), uint64(room.None)))
 		s.room.free, s.room.need = int64(d.uvarint()), int64(d.uvarint())
+	}
+	if len(d.p) > 0 {
+		s.blank = d.uvarint() == 1
 	}
 	return s, d.err("term")
 }

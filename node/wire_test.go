@@ -14,8 +14,13 @@ func TestPeerCallsSurviveTheWire(t *testing.T) {
 	if got, err := decodePropose(q.append(nil)); err != nil || !cmp.Equal(got, q, cmp.AllowUnexported(q)) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	s := standing{term: 1, wall: -2, used: 3, last: 400, applied: 5, version: 1 << 60, room: stock{level: room.Scarce, free: 1 << 40, need: 7}}
+	s := standing{term: 1, wall: -2, used: 3, last: 400, applied: 5, version: 1 << 60, room: stock{level: room.Scarce, free: 1 << 40, need: 7}, blank: true}
 	if got, err := decodeStanding(append(s.append(nil), "of a newer release"...)); err != nil || got != s {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	old := s.append(nil) // of a release that did not tell whether it is blank
+	s.blank = false
+	if got, err := decodeStanding(old[:len(old)-1]); err != nil || got != s {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	p := pointReply{point{version: 7, now: -8}, position{9, 1 << 40}}
@@ -26,7 +31,7 @@ func TestPeerCallsSurviveTheWire(t *testing.T) {
 	if got, err := decodeProposeReply(a.append(nil)); err != nil || got.at != a.at || got.result.Version != 5 {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	r := termRequest{now: 9, leader: leaderAt{term: 300, index: 2, version: 1 << 60, wall: -4}}
+	r := termRequest{now: 9, leader: leaderAt{term: 300, index: 2, version: 1 << 60, wall: -4, last: 300}}
 	if got, err := decodeTermRequest(append(r.append(nil), "of a newer release"...)); err != nil || got != r {
 		t.Errorf("got %+v, %v", got, err)
 	}

@@ -38,6 +38,7 @@ type identity struct {
 	// Raft's log holds them, so that a crash in between forms no second cluster.
 	Founders []Founder `json:"founders,omitempty"`
 
+	Blank      bool                 `json:"blank,omitempty"`      // see Folder.Blank
 	Superseded []cluster.Superseded `json:"superseded,omitempty"` // newest first
 	Recovery   *Recovery            `json:"recovery,omitempty"`
 	Retired    int64                `json:"retired,omitempty"` // when the node was removed, unix seconds
@@ -159,6 +160,22 @@ func (f *Folder) Join(c cluster.ID, founders ...Founder) error {
 	return f.change(func(id *identity) { id.ClusterID, id.Founders = c, founders })
 }
 
+// Blank reports whether the folder's node entered its cluster with nothing, and
+// has not caught up since with what it may have acknowledged before.
+func (f *Folder) Blank() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.id.Blank
+}
+
+// SetBlank writes down what Blank reports from now on, if it did not before.
+func (f *Folder) SetBlank(blank bool) error {
+	if f.Blank() == blank {
+		return nil
+	}
+	return f.change(func(id *identity) { id.Blank = blank })
+}
+
 // Superseded returns the clusters that this one has taken the place of, as far
 // as it is known here, the newest first.
 func (f *Folder) Superseded() []cluster.Superseded {
@@ -210,12 +227,13 @@ func (f *Folder) BeginRecovery(r Recovery) error {
 	return f.change(func(id *identity) { id.Recovery = &r })
 }
 
-// FinishRecovery makes the folder one of the new cluster.
+// FinishRecovery makes the folder one of the new cluster, which begins with what
+// is in it.
 func (f *Folder) FinishRecovery() error {
 	return f.change(func(id *identity) {
 		if r := id.Recovery; r != nil {
 			id.supersede(cluster.Superseded{ClusterID: id.ClusterID, At: r.At})
-			id.ClusterID, id.Founders, id.Recovery = r.ClusterID, nil, nil
+			id.ClusterID, id.Founders, id.Blank, id.Recovery = r.ClusterID, nil, false, nil
 		}
 	})
 }

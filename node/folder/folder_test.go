@@ -45,6 +45,32 @@ func TestAFolderRemembersWhoseItIs(t *testing.T) {
 	}
 }
 
+func TestABlankFolderStaysOneUntilItsNodeHasCaughtUp(t *testing.T) {
+	dir := t.TempDir()
+	f := mustOpen(t, dir)
+	if f.Blank() {
+		t.Error("a new folder is blank before its node has entered a cluster")
+	}
+	for _, blank := range []bool{true, true, false, true} {
+		if err := f.SetBlank(blank); err != nil {
+			t.Fatal(err)
+		}
+		if f = mustOpen(t, dir); f.Blank() != blank {
+			t.Errorf("read again: %v, want %v", f.Blank(), blank)
+		}
+	}
+	if err := f.Join(cluster.NewID()); err != nil || !mustOpen(t, dir).Blank() {
+		t.Errorf("to enter the cluster ended it: %v", err)
+	}
+	// What a recovery makes a cluster of has nothing behind which it could be.
+	if err := f.BeginRecovery(Recovery{ClusterID: cluster.NewID()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.FinishRecovery(); err != nil || mustOpen(t, dir).Blank() {
+		t.Errorf("after a recovery it is still blank: %v", err)
+	}
+}
+
 func TestFoldersThatAreRefused(t *testing.T) {
 	for name, text := range map[string]string{
 		"a newer format": `{"format":99,"node_id":"n1"}`,

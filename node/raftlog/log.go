@@ -79,13 +79,29 @@ func (l *guardedLog) explain(what string, err error) error {
 	return errs.E(kind, "raft log: %s: there is no next segment, most likely because the disk is full: %w", what, err)
 }
 
-// settled is a write-ahead log that is truncated only between two segments.
+// settled is a write-ahead log that is truncated only between two segments, and
+// from which nothing is read that was truncated.
 //
 // When an append has filled a segment, raft-wal 0.4.0 moves on to the next one
 // in the background. Appends wait for that, truncations do not: one that gets
 // in between puts an empty segment at the end, and the move then seals that one
 // and goes on at index 1. The next append fails, and so does a later opening.
+//
+// And its last segment goes on giving out entries that were cut off at the head,
+// until it is opened anew. A follower would be sent the whole past instead of the
+// snapshot that has taken its place.
 type settled struct{ *wal.WAL }
+
+func (w settled) GetLog(index uint64, log *raft.Log) error {
+	first, err := w.FirstIndex()
+	if err != nil {
+		return err
+	}
+	if index < first {
+		return raft.ErrLogNotFound
+	}
+	return w.WAL.GetLog(index, log)
+}
 
 func (w settled) DeleteRange(min, max uint64) error {
 	last, err := w.LastIndex()

@@ -44,6 +44,7 @@ func checkLog(t *testing.T, log raft.LogStore, first, last uint64, of func(index
 func TestATruncatedLogIsReadableAfterReopening(t *testing.T) {
 	for _, kind := range []Kind{WAL, Bolt} {
 		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			s := open(t, dir, kind)
 			terms := make(map[uint64]uint64)
@@ -142,6 +143,7 @@ func TestAFullSegmentWithoutSuccessorGetsOne(t *testing.T) {
 // the log holds what a plain list would.
 func TestTheLogAgreesWithAModel(t *testing.T) {
 	eachKind(t, func(t *testing.T, k Kind) {
+		t.Parallel() // it waits for the disk most of the time
 		rapid.Check(t, func(rt *rapid.T) {
 			dir, err := os.MkdirTemp(t.TempDir(), "log")
 			if err != nil {
@@ -203,6 +205,9 @@ func (m *logModel) cutHead(n uint64) {
 		m.t.Fatal(err)
 	}
 	m.first += n
+	if err := m.stores.Log.GetLog(m.first-1, new(raft.Log)); err != raft.ErrLogNotFound {
+		m.t.Fatalf("entry %d was cut off: %v", m.first-1, err)
+	}
 }
 
 func (m *logModel) reopen() {

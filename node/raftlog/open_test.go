@@ -1,6 +1,7 @@
 package raftlog
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,20 @@ import (
 
 	"github.com/coveydb/covey/internal/errs"
 )
+
+// TestMain runs what rapid makes up fewer times than by default: each step waits
+// for the disk. More of it: -rapid.checks 500.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		if err := flag.Set("rapid.checks", "40"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 func testOptions(dir string, k Kind) Options {
 	return Options{Dir: dir, Kind: k, Ballast: 4 << 10, SegmentSize: 64 << 10, Fatal: func(err error) { panic(err) }}
@@ -159,6 +174,7 @@ func TestAFolderKeepsItsKind(t *testing.T) {
 	})
 	t.Run("a folder in use", func(t *testing.T) {
 		eachKind(t, func(t *testing.T, k Kind) {
+			t.Parallel() // it waits for the lock
 			dir := t.TempDir()
 			open(t, dir, k)
 			refused(t, dir, k, errs.Unavailable, "in use")

@@ -51,6 +51,7 @@ func TestRecentEntriesAreBoundedByBytes(t *testing.T) {
 // TestRecentEntriesAreThoseOfTheLog compares with the store below through random
 // appends, truncations at both ends and refusals.
 func TestRecentEntriesAreThoseOfTheLog(t *testing.T) {
+	data := make([]byte, 200_000)
 	for seed := range uint64(20) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		below := &counted{InmemStore: raft.NewInmemStore()}
@@ -82,7 +83,7 @@ func TestRecentEntriesAreThoseOfTheLog(t *testing.T) {
 			default:
 				var logs []*raft.Log
 				for range 1 + rnd.IntN(60) {
-					logs = append(logs, &raft.Log{Index: next, Term: term, Data: make([]byte, rnd.IntN(200_000))})
+					logs = append(logs, &raft.Log{Index: next, Term: term, Data: data[:rnd.IntN(len(data))]})
 					next++
 				}
 				if err := l.StoreLogs(logs); err != nil {

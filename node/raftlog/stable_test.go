@@ -93,7 +93,7 @@ func TestRaftVotesThroughTheWrapper(t *testing.T) {
 	c := raft.DefaultConfig()
 	c.LocalID = "n1"
 	c.Logger = hclog.New(&hclog.LoggerOptions{Output: io.Discard})
-	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = 20*time.Millisecond, 20*time.Millisecond, 10*time.Millisecond
+	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = 20*time.Millisecond, time.Second, 10*time.Millisecond
 	log, snaps := raft.NewInmemStore(), raft.NewInmemSnapshotStore()
 	servers := raft.Configuration{Servers: []raft.Server{{ID: "n1", Address: addr}}}
 	if err := raft.BootstrapCluster(c, log, s, snaps, trans, servers); err != nil {

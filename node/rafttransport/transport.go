@@ -185,8 +185,8 @@ type Options struct {
 	Crammed func() bool
 
 	// Blank says that this member must not vote for a candidate, nor be one, whose
-	// log ends at index last: it may have forgotten what it acknowledged. It must
-	// not block. Nil: it forgets nothing.
+	// log ends at index last: it may have forgotten what it acknowledged. It may
+	// write to the disk, as a vote does. Nil: it forgets nothing.
 	Blank func(last uint64) bool
 
 	// Installing is told of each snapshot that another member begins to send, by

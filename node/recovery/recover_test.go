@@ -104,7 +104,7 @@ func lostIsRefused(t *testing.T, keep, lost *member) {
 	lost.config.Join = []string{keep.config.GossipAddr}
 	lost.start()
 	defer lost.stop()
-	deadline := time.Now().Add(3 * time.Second)
+	deadline := time.Now().Add(1500 * time.Millisecond)
 	for time.Now().Before(deadline) {
 		s, err := keep.node.Status(context.Background())
 		if err != nil {
@@ -124,6 +124,7 @@ func lostIsRefused(t *testing.T, keep, lost *member) {
 }
 
 func TestARecoveryGoesOnAfterACrashAtAnyStep(t *testing.T) {
+	t.Parallel()
 	members := newCluster(t, 3, raftlog.WAL)
 	keep := members[1]
 	for _, m := range members {
@@ -178,6 +179,7 @@ func TestARecoveryGoesOnAfterACrashAtAnyStep(t *testing.T) {
 }
 
 func TestAnUnfinishedRecoveryIsNotBegunAnew(t *testing.T) {
+	t.Parallel()
 	members := newCluster(t, 1, raftlog.WAL)
 	members[0].stop()
 	dir := members[0].config.DataDir
@@ -202,6 +204,7 @@ func TestAnUnfinishedRecoveryIsNotBegunAnew(t *testing.T) {
 }
 
 func TestAFolderInUseIsRefused(t *testing.T) {
+	t.Parallel()
 	members := newCluster(t, 1, raftlog.WAL)
 	dir := members[0].config.DataDir
 	if _, err := Open(dir, quiet); !errs.Is(err, errs.Unavailable) {
@@ -214,6 +217,7 @@ func TestAFolderInUseIsRefused(t *testing.T) {
 }
 
 func TestAFolderThatIsNoNodesIsRefused(t *testing.T) {
+	t.Parallel()
 	if _, err := Open(t.TempDir(), quiet); !errs.Is(err, errs.NotFound) {
 		t.Errorf("open an empty folder: got %v", err)
 	}
@@ -239,6 +243,7 @@ func TestAFolderThatIsNoNodesIsRefused(t *testing.T) {
 }
 
 func TestANodeWhoseDataWasSetAsideStartsAnew(t *testing.T) {
+	t.Parallel()
 	members := newCluster(t, 3, raftlog.WAL)
 	back := members[2]
 	back.stop()

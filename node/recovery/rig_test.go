@@ -29,7 +29,7 @@ func newMember(t testing.TB, id string, expect int, join ...string) *member {
 		ID: id, DataDir: t.TempDir(), Release: "test",
 		PeerAddr: freeport.Addr(t), GossipAddr: freeport.Addr(t), HTTPAddr: "127.0.0.1:1",
 		BootstrapExpect: expect, Join: join,
-		Heartbeat: 300 * time.Millisecond, StableFor: 200 * time.Millisecond, Logger: quiet,
+		Heartbeat: 200 * time.Millisecond, StableFor: 200 * time.Millisecond, Logger: quiet,
 	}}
 }
 

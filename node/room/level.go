@@ -11,6 +11,7 @@ const (
 	Low    Level = 1 // what removes, and adds a little by that; and small vital records
 	Scarce Level = 2 // the same, and adds next to nothing by that
 	Full   Level = 3 // only what removes
+	None   Level = 4 // nothing: no further piece of the log has room
 )
 
 // String returns the level's name for logs.
@@ -22,8 +23,10 @@ func (l Level) String() string {
 		return "low"
 	case Scarce:
 		return "scarce"
+	case Full:
+		return "full"
 	}
-	return "full"
+	return "none"
 }
 
 // What a command may add at a level, keys and values.
@@ -37,7 +40,7 @@ const (
 // key whether its record is needed to go on working at all, such as an entry of
 // an audit log or a session; nil is none. Allowed are
 //
-//   - at every level, what only removes;
+//   - up to Full, what only removes;
 //   - up to Scarce, what deletes a span, or at least as many records as it
 //     writes that are not vital, and adds few bytes by that;
 //   - up to Scarce, what writes only vital records, of few bytes.
@@ -45,8 +48,8 @@ const (
 // Counters and new expiries may go with these, but are writes like any other in
 // a command of their own.
 func (l Level) Allows(c *command.Command, vital func(key []byte) bool) bool {
-	if l == Plenty {
-		return true
+	if l == Plenty || l >= None {
+		return l == Plenty
 	}
 	d := weigh(c, vital)
 	if d.added == 0 {

@@ -27,7 +27,7 @@ func add(key string) command.Op {
 func vital(key []byte) bool { return bytes.HasPrefix(key, []byte("!")) }
 
 func TestWhatIsAllowedAtEachLevel(t *testing.T) {
-	const plenty, low, scarce, full = room.Plenty, room.Low, room.Scarce, room.Full
+	const plenty, low, scarce, full, none = room.Plenty, room.Low, room.Scarce, room.Full, room.None
 	for name, tc := range map[string]struct {
 		ops   []command.Op
 		worst room.Level // at which it is allowed
@@ -53,7 +53,7 @@ func TestWhatIsAllowedAtEachLevel(t *testing.T) {
 		"more vital records than can be called few": {[]command.Op{set("!audit", 20<<10)}, plenty},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for l := plenty; l <= full; l++ {
+			for l := plenty; l <= none; l++ {
 				if got, want := l.Allows(&command.Command{Ops: tc.ops}, vital), l <= tc.worst; got != want {
 					t.Errorf("at level %s: allowed is %v, want %v", l, got, want)
 				}
@@ -68,7 +68,8 @@ func TestNothingIsVitalUnlessSomebodySaysSo(t *testing.T) {
 	}
 }
 
-// Whatever a command does: a worse level allows no more, and removals always go.
+// Whatever a command does: a worse level allows no more, and removals go as long
+// as anything does.
 func TestAWorseLevelAllowsNoMore(t *testing.T) {
 	kinds := []func(string) command.Op{
 		func(k string) command.Op { return set(k, 100) }, func(k string) command.Op { return set(k, 9<<10) },
@@ -89,6 +90,9 @@ func TestAWorseLevelAllowsNoMore(t *testing.T) {
 				t.Fatalf("level %s allows what the one before does not", l)
 			}
 			before = now
+		}
+		if room.None.Allows(c, vital) {
+			t.Fatal("something is allowed where nothing has room")
 		}
 		if before != removes {
 			t.Fatalf("the last level allows it: %v; it only removes: %v", before, removes)
