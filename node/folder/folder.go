@@ -19,15 +19,18 @@ import (
 const format = 1
 
 const (
-	nodeFile  = "node.json"
-	nodeLimit = 1 << 20 // bytes of node.json; a real one is far smaller
+	nodeLimit = 1 << 20 // bytes of NodeFile; a real one is far smaller
 
 	// maxSuperseded is how many clusters a folder remembers that its own has taken
 	// the place of; the oldest are forgotten first.
 	maxSuperseded = 64
 )
 
-// identity is node.json.
+// NodeFile is the file of a data folder that says whose it is. A node writes it
+// first of all.
+const NodeFile = "node.json"
+
+// identity is NodeFile.
 type identity struct {
 	Format    int        `json:"format"`
 	NodeID    string     `json:"node_id"`
@@ -99,15 +102,15 @@ func Open(dir, nodeID string) (*Folder, error) {
 // The error is errs.NotFound if there is no node.json, else errs.Invalid.
 func Read(dir string) (*Folder, error) {
 	f := &Folder{dir: dir}
-	p, err := readLimited(f.Path(nodeFile))
+	p, err := readLimited(f.Path(NodeFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errs.E(errs.NotFound, "data folder %s has no %s: is it the --data-dir of a node?", dir, nodeFile)
+		return nil, errs.E(errs.NotFound, "data folder %s has no %s: is it the --data-dir of a node?", dir, NodeFile)
 	}
 	if err != nil {
 		return nil, errs.E(errs.Invalid, "data folder %s: %w", dir, err)
 	}
 	if err := json.Unmarshal(p, &f.id); err != nil {
-		return nil, errs.E(errs.Invalid, "data folder %s: %s is damaged: %w", dir, nodeFile, err)
+		return nil, errs.E(errs.Invalid, "data folder %s: %s is damaged: %w", dir, NodeFile, err)
 	}
 	if f.id.Format > format {
 		return nil, errs.E(errs.Invalid, "data folder %s has format %d, this release reads up to %d: start the newer release that wrote it", dir, f.id.Format, format)
@@ -257,7 +260,7 @@ func (f *Folder) save() error {
 	if err != nil {
 		return err
 	}
-	if err := WriteSynced(f.Path(nodeFile), append(bytes.TrimSpace(p), '\n')); err != nil {
+	if err := WriteSynced(f.Path(NodeFile), append(bytes.TrimSpace(p), '\n')); err != nil {
 		return errs.E(errs.Invalid, "data folder %s: %w: is it writable and has it room?", f.dir, err)
 	}
 	return nil

@@ -79,7 +79,7 @@ func TestFoldersThatAreRefused(t *testing.T) {
 		"huge":           `{"format":1,"node_id":"n1","x":"` + strings.Repeat("x", nodeLimit) + `"}`,
 	} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, nodeFile), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, NodeFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := Open(dir, "n1"); !errs.Is(err, errs.Invalid) {
@@ -159,7 +159,7 @@ func TestWhatWasSupersededIsKeptNewestFirstAndOnce(t *testing.T) {
 func TestAWriteThatFailsChangesNothing(t *testing.T) {
 	dir := t.TempDir()
 	f := mustOpen(t, dir)
-	if err := os.Mkdir(filepath.Join(dir, nodeFile+".new"), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, NodeFile+".new"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Join(cluster.NewID()); !errs.Is(err, errs.Invalid) {

@@ -107,7 +107,9 @@ func checkObjects(t *testing.T, path string) {
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, _ := exec.Command(binary, "config", "check", file).Output() // it ends with 1: the files are not there
+	check := exec.Command(binary, "config", "check", file)
+	check.Env = append(os.Environ(), "COVEY_ID=covey-0", "COVEY_ADVERTISE=covey-0.covey-headless.default.svc") // a pod's own
+	out, _ := check.Output()                                                                                   // it ends with 1: the files are not there
 	for line := range strings.Lines(string(out)) {
 		if !strings.HasSuffix(line, " does not exist\n") {
 			t.Errorf("a node would not start: %s", line)

@@ -173,7 +173,7 @@ var faults = []fault{
 		}
 		s["data_dir"] = p.path("covey")
 		return nil
-	}, "files", "cannot be read by 54321, who owns data folder", doctor.Problem},
+	}, "files", "cannot be read by 54321, whose data folder", doctor.Problem},
 	{"a file that is not there", func(p *patient, s map[string]string) []string {
 		s["gossip_key_file"] = p.path("none.key")
 		return nil

@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/coveydb/covey/node/folder"
 )
 
-// User is whom the node runs as, taken from the owner of its data folder.
+// User is whom the node runs as, taken from its data folder.
 type User struct {
 	Known  bool
 	UID    uint32
@@ -27,10 +29,20 @@ type Denied struct {
 	Who  string // whom At belongs to
 }
 
-// folderUser is the owner of dir; not known where there is no such folder.
+// folderUser is whom the node with data folder dir runs as: who owns what a node
+// has written there, else who owns dir. That an image made dir for another user,
+// whose group the node only shares, says nothing; so before a node has written
+// anything this is for root to ask, who runs as no node does. Not known where
+// there is no such folder.
 func folderUser(dir string) (u User) {
-	info, err := os.Stat(dir)
-	if dir == "" || err != nil {
+	if dir == "" {
+		return u
+	}
+	info, err := os.Stat(filepath.Join(dir, folder.NodeFile))
+	if err != nil && os.Geteuid() <= 0 {
+		info, err = os.Stat(dir)
+	}
+	if err != nil {
 		return u
 	}
 	u.UID, _, u.Known = ownerOf(info)
@@ -149,7 +161,7 @@ func (s *Subject) readable() []File {
 // was found.
 func judgeDenied(s *Subject, f *Facts) (out []Finding) {
 	for _, d := range f.Denied {
-		text := fmt.Sprintf("--%s %s cannot be read by %s, who owns data folder %s and so is taken for the node's user: ", d.Flag, d.Path, f.User.Name, s.DataDir)
+		text := fmt.Sprintf("--%s %s cannot be read by %s, whose data folder %s is and who so is taken for the node's user: ", d.Flag, d.Path, f.User.Name, s.DataDir)
 		if d.Dir {
 			out = append(out, found(Problem, text+fmt.Sprintf("folder %s belongs to %s and has mode %04o", d.At, d.Who, d.Perm),
 				fmt.Sprintf("chown %s %s, or let it pass through: chmod o+x %s", f.User.Name, d.At, d.At)))

@@ -58,7 +58,7 @@ func TestFilesThatTheNodesUserCannotRead(t *testing.T) {
 			}
 			tt.user.Name = "covey"
 			for _, f := range judgeModes(&Subject{DataDir: "/data"}, &Facts{User: tt.user, Denied: got, Modes: []Mode{{Perm: 0o600}}}) {
-				if (f.State == Problem) != (tt.denied != "") || tt.denied != "" && (!strings.Contains(f.Text, "--keyring-file "+tt.path+" cannot be read by covey, who owns data folder /data") || !strings.HasPrefix(f.Do, "chown covey "+tt.denied)) {
+				if (f.State == Problem) != (tt.denied != "") || tt.denied != "" && (!strings.Contains(f.Text, "--keyring-file "+tt.path+" cannot be read by covey, whose data folder /data is") || !strings.HasPrefix(f.Do, "chown covey "+tt.denied)) {
 					t.Errorf("%+v", f)
 				}
 			}
@@ -78,9 +78,19 @@ func TestTheNodesUserIsTheOwnerOfItsFolder(t *testing.T) {
 	if u := folderUser(dir); u.Known && (u.UID != uint32(os.Getuid()) || u.Name == "") {
 		t.Errorf("%+v", u)
 	}
-	if os.Chown(dir, 54321, -1) == nil && os.Getuid() == 0 {
+	if os.Getuid() == 0 && os.Chown(dir, 54321, -1) == nil {
 		if u := folderUser(dir); !u.Known || u.UID != 54321 || u.Name != "54321" {
 			t.Errorf("%+v", u)
+		}
+		mine := filepath.Join(dir, "node.json")
+		if err := os.WriteFile(mine, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(mine, 54322, -1); err != nil {
+			t.Fatal(err)
+		}
+		if u := folderUser(dir); !u.Known || u.UID != 54322 {
+			t.Errorf("with what a node has written: %+v", u)
 		}
 	}
 	if u := folderUser(filepath.Join(dir, "none")); u.Known {

@@ -68,7 +68,7 @@ func judgeModes(s *Subject, f *Facts) (out []Finding) {
 	}
 	reader := ""
 	if f.User.Known {
-		reader = fmt.Sprintf("; %s, who owns data folder %s, can read all that are named", f.User.Name, s.DataDir)
+		reader = fmt.Sprintf("; %s, whose data folder %s is, can read all that are named", f.User.Name, s.DataDir)
 	}
 	return orOK(append(out, judgeDenied(s, f)...), "%d files with secrets, open to their owner only%s", len(f.Modes), reader)
 }
