@@ -26,8 +26,8 @@ type consensus struct {
 	raft         *raft.Raft
 	transport    *rafttransport.Transport
 	layer        *transport.RaftLayer
-	transferring atomic.Bool // writes and read points wait for the next leader
-	moving       sync.Mutex  // held by who transfers the lead
+	transferring atomic.Bool   // writes and read points wait for the next leader
+	moving       chan struct{} // full while somebody transfers the lead
 	refusals     refusals
 	installs     installs
 
@@ -44,6 +44,7 @@ func (n *Node) startConsensus() error {
 	ctx, stop := context.WithCancel(n.ctx)
 	c := &consensus{
 		layer:    n.transport.RaftListener(),
+		moving:   make(chan struct{}, 1),
 		notify:   make(chan bool, 16),
 		observed: make(chan raft.Observation, 64),
 		over:     make(chan struct{}),

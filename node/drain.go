@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/coveydb/covey/internal/errs"
 )
 
@@ -44,13 +46,24 @@ func (n *Node) HasOthers() bool {
 	return false
 }
 
-// giveUpLead transfers the lead if this node has it and anybody else can.
+// giveUpLead transfers the lead if this node has it and anybody else can. It
+// waits for a transfer that is under way, such as that of a leader which drains
+// and is about to close.
 func (n *Node) giveUpLead(ctx context.Context) error {
 	c := n.consensus.Load()
 	if c == nil || !c.leads.Load() || len(c.voters()) < 2 {
 		return nil
 	}
-	if err := n.transfer(ctx, c, ""); err != nil && !errs.Is(err, errs.NotFound) {
+	select {
+	case c.moving <- struct{}{}:
+	case <-ctx.Done():
+		return errs.E(errs.Unavailable, "the lead is being handed over still: %w", context.Cause(ctx))
+	}
+	defer func() { <-c.moving }()
+	if c.raft.State() != raft.Leader {
+		return nil
+	}
+	if err := n.handTo(ctx, c, ""); err != nil && !errs.Is(err, errs.NotFound) {
 		return err
 	}
 	return nil

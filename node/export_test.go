@@ -39,3 +39,11 @@ func (n *Node) LargestEntry() (largest int, err error) {
 	}
 	return largest, err
 }
+
+// HoldTransfers keeps the lead from being handed over until done is called, as a
+// transfer under way does.
+func (n *Node) HoldTransfers() (done func()) {
+	c := n.consensus.Load()
+	c.moving <- struct{}{}
+	return func() { <-c.moving }
+}

@@ -342,6 +342,13 @@ func TestADrainingNodeIsNotReadyAndDoesNotLead(t *testing.T) {
 	if !lead.HasOthers() {
 		t.Error("it sees no others")
 	}
+	done := lead.HoldTransfers()
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := lead.Drain(ended); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("while the lead is handed over: %v", err)
+	}
+	time.AfterFunc(50*time.Millisecond, done) // Drain waits for it
 	if err := lead.Drain(context.Background()); err != nil {
 		t.Fatal(err)
 	}

@@ -70,10 +70,17 @@ func (n *Node) transferFor(ctx context.Context, to string) (string, error) {
 // transfer makes another voter lead, to or the best one. When it returns nil
 // this node leads no more.
 func (n *Node) transfer(ctx context.Context, c *consensus, to string) error {
-	if !c.moving.TryLock() {
+	select {
+	case c.moving <- struct{}{}:
+	default:
 		return errs.E(errs.Unavailable, "the lead is being handed over already")
 	}
-	defer c.moving.Unlock()
+	defer func() { <-c.moving }()
+	return n.handTo(ctx, c, to)
+}
+
+// handTo is transfer for whoever has filled c.moving.
+func (n *Node) handTo(ctx context.Context, c *consensus, to string) error {
 	heir, err := n.heir(ctx, c, to)
 	if err != nil {
 		return err
