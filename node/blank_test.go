@@ -3,13 +3,16 @@ package node_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
 
+	"github.com/coveydb/covey/cluster"
 	"github.com/coveydb/covey/internal/errs"
 	"github.com/coveydb/covey/kv"
 	"github.com/coveydb/covey/node/folder"
@@ -163,4 +166,36 @@ func TestABlankVoterConfirmsNobody(t *testing.T) {
 	if got := lead.get("k"); got != "v" {
 		t.Errorf("k is %q", got)
 	}
+}
+
+// A blank member that becomes a voter would be one without a vote: a leader that
+// restarts then finds no quorum, though nothing is lost and all nodes run.
+func TestABlankMemberIsMadeNoVoter(t *testing.T) {
+	t.Parallel()
+	members := newManaged(t, 3)
+	lead, x := leaderOf(t, members), follower(t, members)
+	id := x.config.ID
+	if _, err := lead.change(cluster.DoDemote, id); err != nil {
+		t.Fatal(err)
+	}
+	x.stop()
+	x.start() // not to catch up once more
+	x.KeepWishes(wishes{x.db})
+	x.waitReady()
+	x.SetBlank(true)
+	lead.waitFor("one that refuses a blank voter", func() error {
+		if _, err := lead.change(cluster.DoPromote, id); err == nil || !strings.Contains(err.Error(), "has not caught up") {
+			return fmt.Errorf("to promote it gives %v", err)
+		}
+		return nil
+	})
+	if err := (wishes{lead.db}).Keep(context.Background(), id, cluster.WishNone); err != nil { // the leader promotes by itself now
+		t.Fatal(err)
+	}
+	time.Sleep(3 * lead.config.StableFor)
+	if got := roles(t, lead)[id]; got != cluster.RoleNonVoter {
+		t.Errorf("a blank member is a %s", got)
+	}
+	x.SetBlank(false)
+	lead.waitRole(id, cluster.RoleVoter)
 }

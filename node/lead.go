@@ -188,7 +188,8 @@ func (d *duties) have(ctx context.Context, servers []raft.Server) []cluster.Serv
 		id := string(s.ID)
 		st, answers := stands[id]
 		answers = answers || id == d.n.cfg.ID
-		up := id == d.n.cfg.ID || answers && st.applied+caughtUp >= last
+		// A blank one would be a voter without a vote: the others might be no quorum.
+		up := id == d.n.cfg.ID || answers && !st.blank && st.applied+caughtUp >= last
 		have[i] = cluster.Server{ID: id, Addr: d.addressOf(s), Voter: s.Suffrage == raft.Voter, CaughtUp: up, Answers: answers}
 		have[i].StableFor = d.stable(id, up, now)
 		if !answers {

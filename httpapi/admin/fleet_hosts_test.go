@@ -28,8 +28,8 @@ func TestANodeThatJoinsGetsNoCertificateForAnothersHost(t *testing.T) {
 		t.Errorf("the token names %v", pinned.Hosts)
 	}
 	for name, x := range map[string]struct{ token, host, says string }{
-		"where clients reach a member": {open.Token, "n2.example", "is where member n2 is reached"},
-		"where nodes reach it":         {open.Token, "10.0.0.2", "is where member n2 is reached"},
+		"where clients reach a member": {open.Token, "n2.example", "is a host of member n2"},
+		"where nodes reach it":         {open.Token, "10.0.0.2", "is a host of member n2"},
 		"where gossip reaches it":      {open.Token, "10.0.0.3", "make a token with --host 10.0.0.3"},
 		"what the token does not name": {pinned.Token, "n5.example", "n4.example, 10.0.0.3 and nothing else"},
 	} {

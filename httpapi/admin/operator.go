@@ -18,7 +18,8 @@ const (
 	// rootAge is how old what a node knows of root keys may be where it lets a key
 	// in that it knows. Within it no other node is asked.
 	rootAge = time.Second
-	// rootWait bounds how long a node asks the others what it does not know.
+	// rootWait bounds how long a node asks the others about a key that it does not
+	// know, and about any before it forgives. For others an election is waited for.
 	rootWait = time.Second
 )
 
@@ -59,7 +60,11 @@ func (a *api) judge(r *http.Request) error {
 	if known {
 		level = kv.Consistency{Stale: true, MaxStale: rootAge}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), min(rootWait, a.Wait))
+	wait := a.Wait
+	if !known || forgives(r) {
+		wait = min(rootWait, wait)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	var set auth.RootSet
 	_, err := a.DB.View(ctx, level, func(tx *kv.Tx) (err error) {

@@ -21,6 +21,7 @@ type lagging struct {
 	lag   time.Duration // and how old that is
 	cut   bool          // it reaches no other node
 	asked int           // the others, so often
+	waits time.Duration // how long the last of them would have been waited for
 }
 
 func (l *lagging) View(ctx context.Context, c kv.Consistency) (*fsm.View, kv.ReadInfo, error) {
@@ -28,6 +29,9 @@ func (l *lagging) View(ctx context.Context, c kv.Consistency) (*fsm.View, kv.Rea
 		return l.own.View(ctx, c)
 	}
 	l.asked++
+	if end, ok := ctx.Deadline(); ok {
+		l.waits = time.Until(end)
+	}
 	if l.cut {
 		return nil, kv.ReadInfo{}, errs.E(errs.Unavailable, "no leader is known")
 	}
@@ -114,5 +118,26 @@ func TestANodeThatIsFreshAsksNobodyAboutAKeyThatItKnows(t *testing.T) {
 	says(t, c.call("POST", "/cluster/root-keys", "", "bob's key"), 401, "has been dropped")
 	if rec := c.call("GET", "/cluster/root-keys", "", "eve's key"); rec.Code != 200 {
 		t.Errorf("a key that was made a moment ago: %d %s", rec.Code, rec.Body)
+	}
+}
+
+// An election takes longer than a second: who has a key that the node knows waits
+// as long as clients do, and only who is let in anyway, or is a stranger, does not.
+func TestAKnownRootKeyWaitsForAnElection(t *testing.T) {
+	c, l := newLagging(t)
+	l.lag, l.cut = 10*time.Second, true
+	for path, key := range map[string]string{
+		"POST /cluster/tokens": rootKey, "GET /cluster/tokens": rootKey,
+		"GET /cluster/status": "", "GET /cluster/tokens?consistency=stale": "", "GET /cluster/ca": "nobody's",
+	} {
+		long := key == rootKey
+		if key == "" {
+			key = rootKey
+		}
+		method, path, _ := strings.Cut(path, " ")
+		c.call(method, path, "", key)
+		if l.waits > rootWait != long {
+			t.Errorf("%s %s with %q waits for %v", method, path, key, l.waits)
+		}
 	}
 }

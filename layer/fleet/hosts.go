@@ -72,7 +72,7 @@ func (t *Token) admits(tx *kv.Tx, r Redemption) error {
 			return err
 		}
 		if owner != "" {
-			return errs.E(errs.Forbidden, "%s is where member %s is reached, so no certificate for node %s names it: remove %s if it is gone, or make a token with --host %s if both are on one machine",
+			return errs.E(errs.Forbidden, "%s is a host of member %s, so no certificate for node %s names it: remove %s if it is gone, or make a token with --host %s if both are on one machine",
 				host, owner, r.Node, owner, host)
 		}
 	}

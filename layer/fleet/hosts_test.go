@@ -23,12 +23,12 @@ func TestANodeIsCertifiedForNoHostOfAnotherMember(t *testing.T) {
 		says  string // "" = it may join
 	}{
 		"its own":                        {"n5", nil, []string{"10.0.0.5", "n5.example", "localhost", "127.0.0.1", "::1"}, ""},
-		"a member's address":             {"n5", nil, []string{"10.0.0.5", "10.0.0.1"}, "10.0.0.1 is where member n1 is reached"},
-		"a member's name":                {"n5", nil, []string{"N1.Example"}, "where member n1 is reached"},
-		"the same, written otherwise":    {"n5", nil, []string{"::ffff:10.0.0.2"}, "where member n2 is reached"},
+		"a member's address":             {"n5", nil, []string{"10.0.0.5", "10.0.0.1"}, "10.0.0.1 is a host of member n1"},
+		"a member's name":                {"n5", nil, []string{"N1.Example"}, "host of member n1"},
+		"the same, written otherwise":    {"n5", nil, []string{"::ffff:10.0.0.2"}, "host of member n2"},
 		"one that two members share":     {"n5", nil, []string{"10.0.0.9"}, ""},
 		"a member's own":                 {"n1", nil, []string{"10.0.0.1", "n1.example"}, ""},
-		"what a member is certified for": {"n5", nil, []string{"joined.example"}, "where member n6 is reached"},
+		"what a member is certified for": {"n5", nil, []string{"joined.example"}, "host of member n6"},
 		"that of one who is no member":   {"n5", nil, []string{"left.example"}, ""},
 		"what its token names":           {"n5", []string{"10.0.0.5"}, []string{"10.0.0.5", "localhost"}, ""},
 		"a member's, which it names":     {"n5", []string{"10.0.0.1"}, []string{"10.0.0.1"}, ""},

@@ -15,11 +15,12 @@ type Assessment struct {
 	Newest string
 	Losses []Loss // of survivors whose logs are newer, or longer
 
-	// Missing are voters that nothing is known of. What they have committed without
+	// Missing are voters that nothing is known of, or that lost their folder and have
+	// not caught up: such a one elects nobody. What they have committed without
 	// any survivor is lost, and nobody can tell how much it is.
 	Missing []string
 
-	Survivors int      // voters that survive
+	Survivors int      // voters that survive and vote
 	Needed    int      // voters that a quorum takes
 	Diverged  []string // survivors whose state differs from Self's at the same index
 }
@@ -40,7 +41,10 @@ func (a *Assessment) Quorum() bool { return a.Survivors >= a.Needed }
 // errs.Invalid if two are the same node, or one is of another cluster.
 func Assess(self Survivor, others []Survivor) (Assessment, error) {
 	a := Assessment{Self: self, Newest: self.NodeID, Needed: len(self.Voters)/2 + 1}
-	present := []string{self.NodeID}
+	present, forgot := []string{self.NodeID}, []string{}
+	if self.Blank {
+		forgot = append(forgot, self.NodeID)
+	}
 	newest := &self
 	for i := range others {
 		o := &others[i]
@@ -51,6 +55,9 @@ func Assess(self Survivor, others []Survivor) (Assessment, error) {
 			return a, errs.E(errs.Invalid, "node %s is given twice: --survivor takes the files of the other survivors", o.NodeID)
 		}
 		present = append(present, o.NodeID)
+		if o.Blank {
+			forgot = append(forgot, o.NodeID)
+		}
 		if o.newer(newest) {
 			newest = o
 		}
@@ -63,7 +70,7 @@ func Assess(self Survivor, others []Survivor) (Assessment, error) {
 	}
 	a.Newest = newest.NodeID
 	for _, id := range self.Voters {
-		if slices.Contains(present, id) {
+		if slices.Contains(present, id) && !slices.Contains(forgot, id) {
 			a.Survivors++
 		} else {
 			a.Missing = append(a.Missing, id)

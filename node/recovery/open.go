@@ -121,7 +121,7 @@ func (d *Data) Survivor(now time.Time) (Survivor, error) {
 	}
 	st := d.machine.State()
 	s := Survivor{
-		Format: Format, NodeID: d.folder.NodeID(), ClusterID: d.folder.ClusterID(), At: now.UTC().Truncate(time.Second),
+		Format: Format, NodeID: d.folder.NodeID(), ClusterID: d.folder.ClusterID(), Blank: d.folder.Blank(), At: now.UTC().Truncate(time.Second),
 		LastTerm: lastTerm, Last: last, Known: max(st.Index, newest.Index),
 		Applied: st.Index, Version: st.Version, Chain: hex.EncodeToString(st.Chain[:]),
 	}

@@ -46,6 +46,10 @@ type Survivor struct {
 	Voters    []string `json:"voters"` // of the last configuration in the log
 	NonVoters []string `json:"non_voters,omitempty"`
 
+	// Blank says that the node began with an empty folder and has not caught up: it
+	// votes for nobody, and what it acknowledged before is not here.
+	Blank bool `json:"blank,omitempty"`
+
 	Tail Tail   `json:"tail"`   // behind Known
 	Sum  string `json:"sha256"` // of the file in compact form with "" here
 }

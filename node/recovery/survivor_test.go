@@ -157,6 +157,7 @@ func TestAssess(t *testing.T) {
 	}{
 		{"alone", nil, Assessment{Newest: "n1", Missing: []string{"n2", "n3"}, Survivors: 1, Needed: 2}},
 		{"an equal one", []Survivor{other(func(*Survivor) {})}, Assessment{Newest: "n1", Missing: []string{"n3"}, Survivors: 2, Needed: 2}},
+		{"one that began with an empty folder", []Survivor{other(func(o *Survivor) { o.Blank = true })}, Assessment{Newest: "n1", Missing: []string{"n2", "n3"}, Survivors: 1, Needed: 2}},
 		{"an older one", []Survivor{sample("n2", 6, 90)}, Assessment{Newest: "n1", Missing: []string{"n3"}, Survivors: 2, Needed: 2}},
 		{"a longer one", []Survivor{sample("n2", 7, 110)}, Assessment{
 			Newest: "n2", Missing: []string{"n3"}, Survivors: 2, Needed: 2,

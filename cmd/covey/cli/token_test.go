@@ -50,7 +50,7 @@ func TestATokenNamesTheHostsOfItsNode(t *testing.T) {
 		return resp.StatusCode, doc.Error.Message
 	}
 	open := c.verb(0, "cluster", "token", "create")
-	if code, why := join(open, "n4", "10.0.0.1"); code != 403 || !strings.Contains(why, "is where member n1 is reached") {
+	if code, why := join(open, "n4", "10.0.0.1"); code != 403 || !strings.Contains(why, "is a host of member n1") {
 		t.Errorf("where another member is reached: %d %s", code, why)
 	}
 	// The first endpoint is nobody's: the next one is asked.
