@@ -105,59 +105,76 @@ func (e *explainer) noCluster() {
 
 // noLeader explains why the voters have no leader.
 func (e *explainer) noLeader(best Facts) {
-	var answer, silent, stalled []string
-	for _, id := range best.Voters {
-		n, ok := e.Nodes[id]
-		switch {
-		case !ok:
-			silent = append(silent, id)
-		case n.Disk.Stalled:
-			stalled = append(stalled, id)
-		default:
-			answer = append(answer, id)
-		}
-	}
-	for _, id := range answer {
-		if e.Nodes[id].Blank {
-			e.say(Failure, id, "start the voters that do not answer: they have what was acknowledged; if they are lost for good: covey cluster recover",
-				"%s began with an empty data folder, so it has no vote until a leader has brought it up", id)
-		}
-	}
+	t := e.turnout(best)
 	need := len(best.Voters)/2 + 1
-	sum := fmt.Sprintf("of %d voters %s, %d are needed", len(best.Voters), tally(answer, silent, stalled), need)
+	sum := fmt.Sprintf("of %d voters %s, %d are needed", len(best.Voters), t, need)
 	lost := e.lastLeader()
 	wait, start := "wait for two election time-outs; if it lasts, look at the findings about the network and the disks",
 		"start the voters that do not answer, or let them reach each other; if they are lost for good: covey cluster recover"
-	if slices.ContainsFunc(silent, e.ended) {
+	switch {
+	case slices.ContainsFunc(t.silent, e.ended):
 		wait = "do what is said of the certificates; nothing is lost"
 		start = wait
+	case len(t.silent) == 0: // what is missing are votes that nobody can bring back
+		start = "on a voter that has its data: covey cluster recover; then on those without a vote: covey cluster recover rejoin"
+	}
+	for _, id := range t.blank {
+		e.say(Failure, id, start, "%s began with an empty data folder, so it has no vote until a leader has brought it up", id)
 	}
 	switch {
-	case len(answer) >= need:
+	case len(t.answer) >= need:
 		f := e.say(Failure, Leader, wait, "there is no leader, though enough voters answer %s: %s", e.Asked, sum)
 		f.Since = lost
 		e.campaigns()
-	case len(answer)+len(stalled) >= need:
+	case len(t.answer)+len(t.stalled) >= need:
 		f := e.say(Failure, Leader, "mend the disks that are named, or move those nodes to other ones", "there is no leader: %s", sum)
 		f.Since = lost
 	default:
 		f := e.say(Failure, Leader, start, "there is no leader: %s", sum)
 		f.Since = lost
 	}
-	e.missing(silent, "voter ")
+	e.missing(t.silent, "voter ")
 }
 
-// tally says how many do what.
-func tally(answer, silent, stalled []string) string {
-	parts := []string{fmt.Sprintf("%d %s", len(answer), verb(len(answer), "answers", "answer"))}
-	if len(answer) > 0 {
-		parts[0] += " (" + strings.Join(answer, ", ") + ")"
+// turnout sorts the voters by whether they can elect somebody.
+type turnout struct{ answer, blank, silent, stalled []string }
+
+// turnout sorts the voters that best knows of.
+func (e *explainer) turnout(best Facts) (t turnout) {
+	for _, id := range best.Voters {
+		n, ok := e.Nodes[id]
+		switch {
+		case !ok:
+			t.silent = append(t.silent, id)
+		case n.Disk.Stalled:
+			t.stalled = append(t.stalled, id)
+		case n.Blank:
+			t.blank = append(t.blank, id)
+		default:
+			t.answer = append(t.answer, id)
+		}
 	}
-	if len(silent) > 0 {
-		parts = append(parts, fmt.Sprintf("%d %s not (%s)", len(silent), verb(len(silent), "does", "do"), strings.Join(silent, ", ")))
+	return t
+}
+
+// String says how many do what.
+func (t turnout) String() string {
+	n := len(t.answer)
+	parts := []string{fmt.Sprintf("%d %s", n, verb(n, "answers", "answer"))}
+	if n > 0 {
+		parts[0] += " (" + strings.Join(t.answer, ", ") + ")"
 	}
-	if len(stalled) > 0 {
-		parts = append(parts, fmt.Sprintf("%d %s a disk that is stuck (%s)", len(stalled), verb(len(stalled), "has", "have"), strings.Join(stalled, ", ")))
+	for _, more := range []struct {
+		ids       []string
+		one, many string
+	}{
+		{t.blank, "has no vote yet", "have no vote yet"},
+		{t.silent, "does not", "do not"},
+		{t.stalled, "has a disk that is stuck", "have a disk that is stuck"},
+	} {
+		if n := len(more.ids); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s (%s)", n, verb(n, more.one, more.many), strings.Join(more.ids, ", ")))
+		}
 	}
 	return strings.Join(parts, ", ")
 }

@@ -97,12 +97,7 @@ func (e *explainer) stop(id string) {
 		e.say(OK, id, "", "if %s stops, nothing changes for writes: it does not vote. Clients that use it need another node", id)
 		return
 	}
-	var left []string
-	for _, v := range best.Voters {
-		if n, ok := e.Nodes[v]; ok && v != id && !n.Disk.Stalled {
-			left = append(left, v)
-		}
-	}
+	left := slices.DeleteFunc(e.turnout(best).answer, func(v string) bool { return v == id })
 	need := len(best.Voters)/2 + 1
 	if e.stopsNothing(id, best, need) {
 		return
@@ -135,28 +130,18 @@ func (e *explainer) stop(id string) {
 
 // stopsNothing says so where there is no quorum to be lost.
 func (e *explainer) stopsNothing(id string, best Facts, need int) bool {
-	var answer, silent, stalled []string
-	for _, v := range best.Voters {
-		switch n, ok := e.Nodes[v]; {
-		case !ok:
-			silent = append(silent, v)
-		case n.Disk.Stalled:
-			stalled = append(stalled, v)
-		default:
-			answer = append(answer, v)
-		}
-	}
-	if len(answer) >= need {
+	t := e.turnout(best)
+	if len(t.answer) >= need {
 		return false
 	}
-	missed := slices.Concat(silent, stalled)
+	missed := slices.Concat(t.silent, t.stalled, t.blank)
 	do := "bring " + strings.Join(missed, ", ") + " back; covey why leader says what " + verb(len(missed), "it lacks", "they lack")
 	effect := id + " is one of those that are missed"
-	if slices.Contains(answer, id) {
+	if slices.Contains(t.answer, id) {
 		effect = "if " + id + " stops too, its stale reads end, and one more has to be started again"
 		do = "keep " + id + " running and " + do
 	}
 	e.say(Warning, id, do, "there is no quorum now, whether %s stops or not: of %d voters %s, %d are needed, so writes and linearizable reads stand still; %s",
-		id, len(best.Voters), tally(answer, silent, stalled), need, effect)
+		id, len(best.Voters), t, need, effect)
 	return true
 }
