@@ -230,7 +230,12 @@ func sameState(t testing.TB, members []*member) error {
 func TestALargeCommandTravelsInPiecesAndDisturbsNobody(t *testing.T) {
 	t.Parallel()
 	const pieces = 12
-	members := newCluster(t, 3)
+	members := newCluster(t, 3, func(c *node.Config) { c.Heartbeat = 3 * time.Second })
+	leader := leaderOf(t, members)
+	status, err := leader.Status(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
 	big := make([]byte, pieces*command.ChunkBytes)
 	rand.Read(big)
 	beside := 0 // small writes that began and ended while a large one was under way
@@ -256,6 +261,10 @@ func TestALargeCommandTravelsInPiecesAndDisturbsNobody(t *testing.T) {
 	}
 	if beside < pieces {
 		t.Errorf("%d small writes beside %d pieces of large ones", beside, 3*pieces)
+	}
+	after, err := leader.Status(context.Background())
+	if err != nil || after.Term != status.Term {
+		t.Errorf("term %d became %d (%v): large writes cost an election", status.Term, after.Term, err)
 	}
 	largest, err := members[0].LargestEntry()
 	if err != nil || largest < command.ChunkBytes || largest > command.ChunkBytes+1024 {

@@ -47,7 +47,7 @@ func TestEveryEntryHasAnAnswerWhenRaftStops(t *testing.T) {
 	t.Parallel()
 	n := alone(t)
 	waitLeads(t, n)
-	for round := range 4 {
+	for round := range 8 {
 		if round > 0 {
 			if err := n.startConsensus(); err != nil {
 				t.Fatal(err)

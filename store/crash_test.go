@@ -127,7 +127,7 @@ func (l linking) Link(from, to string) error {
 // version between what was durable and what was begun, hold exactly what the
 // map holds at that version, and arrive at the end by replay.
 func TestCrash(t *testing.T) {
-	const runs = 3
+	const runs = 6
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	points := 0

@@ -349,7 +349,10 @@ func TestAClientThatReadsNothingIsCutOff(t *testing.T) {
 	id := w.upload(sent{"a", "", noise(24 << 20)})[0] // more than connections hold
 	w.serve(func(s *settings) { s.api.pace = 50 * time.Millisecond })
 	c := w.connect("GET /media/" + id + " HTTP/1.1\r\nHost: x\r\n\r\n")
-	w.srv.Close() // waits for the handler, which ends though nothing is read
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil { // it has begun
+		t.Fatal(err)
+	}
+	w.srv.Close() // waits for the handler, which ends though nothing more is read
 	if n, _ := io.Copy(io.Discard, c); n >= 24<<20 {
 		t.Errorf("%d bytes arrived", n)
 	}

@@ -50,10 +50,11 @@ func TestManyVariablesAreTakenBackWhereFewerVersionsAreKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			r.keep(20)
-			r.Advance(time.Second)
-			at := r.now()
-			r.old(n, c.changes, c.changes-1)
-			r.setAll(n, "present")
+			var at int64
+			for i := range c.changes + 1 {
+				at = r.now()
+				r.setAll(n, fmt.Sprint(i))
+			}
 			r.keep(2)
 			if done := r.back(Rollback{At: Moment{unix: at}}); len(done.Restored) != n {
 				t.Errorf("%d variables are back, want %d", len(done.Restored), n)
@@ -69,34 +70,27 @@ func TestManyVariablesAreTakenBackWhereFewerVersionsAreKept(t *testing.T) {
 	}
 }
 
-// old stores n variables K0, K1 and so on that have had so many versions, as if
-// changed one by one, but fast. Of each, so many past ones are there.
-func (r *rig) old(n, versions, kept int) {
+// old stores n variables K0, K1 and so on that have had many versions, as if
+// changed one by one, but fast.
+func (r *rig) old(n int, environment uint64) {
 	r.t.Helper()
 	r.must(r.admin, func(s *Session) error {
-		at, err := s.environment(r.env, CreateVariable)
+		at, err := s.environment(environment, CreateVariable)
 		if err != nil {
 			return err
 		}
-		for i := range n {
-			key := fmt.Sprint("K", i)
-			id, err := nextID(s.tx, "variable")
-			if err != nil {
-				return err
-			}
+		for id := uint64(1); id <= uint64(n); id++ {
+			key := fmt.Sprint("K", id-1)
 			sealed, err := s.sealValue(at.organization, at.environment, key, []byte("x"))
 			if err != nil {
 				return err
 			}
-			row := &variableRow{ID: id, Created: s.now(), Updated: s.now(), Version: uint64(versions - kept), Value: sealed}
-			for ; row.Version < uint64(versions); row.Version++ {
-				s.tx.Set(pastKey(r.env, id, row.Version), past{key, row}.encode(), 0)
-			}
-			s.tx.Set(byIDText(variableByte, r.env, key), row.encode(), 0)
-			s.tx.Set(byID(variableIDByte, id), encode(variableRef{r.env, key}), 0)
-			s.tx.Set(byIDs(variablesByte, r.env, id), []byte(key), 0)
+			row := &variableRow{ID: id, Created: s.now(), Updated: s.now(), Version: MaxVersions, Value: sealed}
+			s.tx.Set(byIDText(variableByte, environment, key), row.encode(), 0)
+			s.tx.Set(byID(variableIDByte, id), encode(variableRef{environment, key}), 0)
+			s.tx.Set(byIDs(variablesByte, environment, id), []byte(key), 0)
 		}
-		addCount(s.tx, countVariables, r.env, int64(n))
+		addCount(s.tx, countVariables, environment, int64(n))
 		return nil
 	})
 }
@@ -109,7 +103,7 @@ func TestDeletionsHaveBoundsInVersions(t *testing.T) {
 	empty := r.environment(r.admin, 1, "empty")
 	start := r.now()
 	r.Advance(time.Second)
-	r.old(n, MaxVersions, 0)
+	r.old(n, r.env)
 	promote := func(keys []string, dry bool) error {
 		return r.as(r.editor, func(s *Session) error {
 			_, err := s.Promote(empty, CopyOrder{To: &r.env, Keys: keys, RemoveMissing: true, DryRun: dry})

@@ -1,7 +1,6 @@
 package raftlog
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,20 +13,6 @@ import (
 
 	"github.com/coveydb/covey/internal/errs"
 )
-
-// TestMain runs what rapid makes up fewer times than by default: each step waits
-// for the disk. More of it: -rapid.checks 500.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
-	if !given {
-		if err := flag.Set("rapid.checks", "40"); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
-}
 
 func testOptions(dir string, k Kind) Options {
 	return Options{Dir: dir, Kind: k, Ballast: 4 << 10, SegmentSize: 64 << 10, Fatal: func(err error) { panic(err) }}

@@ -104,7 +104,7 @@ func lostIsRefused(t *testing.T, keep, lost *member) {
 	lost.config.Join = []string{keep.config.GossipAddr}
 	lost.start()
 	defer lost.stop()
-	deadline := time.Now().Add(1500 * time.Millisecond)
+	deadline := time.Now().Add(3 * time.Second)
 	for time.Now().Before(deadline) {
 		s, err := keep.node.Status(context.Background())
 		if err != nil {
